@@ -1,0 +1,81 @@
+//! One call: its arguments, its options, and what comes back. Who runs it is decided elsewhere.
+
+mod error;
+mod reply;
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+pub use error::{CallError, ErrorKind};
+pub(crate) use reply::{Port, Reply};
+use serde_json::Value;
+use wasmtime::component::Val;
+
+/// The arguments of one call, already fit for the function that is called.
+#[derive(Debug, Clone)]
+pub enum Payload {
+    /// Values of WIT types, one per parameter. What WebAssembly functions take.
+    Vals(Vec<Val>),
+    /// JSON values, one per argument. What functions of other languages take.
+    Json(Vec<Value>),
+}
+
+/// The result of one call.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// What a WebAssembly function returned; `None` when its type has no result.
+    Val(Option<Val>),
+    /// What a function of another language returned.
+    Json(Value),
+}
+
+/// What a call carries besides its arguments. Nested calls inherit it.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// Names the request in logs and traces. Default is none.
+    pub request_id: Option<String>,
+    /// W3C trace context of the caller. Default is none.
+    pub traceparent: Option<String>,
+    /// When the whole chain of calls must have ended. Default is never.
+    pub deadline: Option<Instant>,
+    /// Key-values of the caller.
+    pub values: BTreeMap<String, String>,
+    /// How many calls this one is nested in.
+    pub depth: u32,
+}
+
+/// What a caller may say about one call.
+#[derive(Debug, Clone, Default)]
+pub struct CallOptions {
+    /// How long the caller waits, from now, queueing included. Default is for ever. When it passes, the caller has
+    /// `timeout` and the call is cancelled, queued or running.
+    pub timeout: Option<Duration>,
+    /// What the call carries. Default is empty.
+    pub context: Arc<Context>,
+}
+
+impl CallOptions {
+    /// Options with a timeout and nothing else.
+    pub fn timeout(timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..Self::default() }
+    }
+
+    /// The same options with this context.
+    #[must_use]
+    pub fn with_context(mut self, context: Context) -> Self {
+        self.context = Arc::new(context);
+        self
+    }
+
+    /// When the caller stops waiting: the earlier of its timeout and its context's deadline.
+    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
+        let timeout = self.timeout.and_then(|timeout| now.checked_add(timeout));
+        match (timeout, self.context.deadline) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+}

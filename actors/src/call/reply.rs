@@ -1,0 +1,65 @@
+//! The take-once cell that holds a caller's reply port.
+//!
+//! Dispatcher and worker share it. Whoever takes the port answers; nobody can answer twice; a cell that is dropped
+//! unanswered answers `unavailable`. The permit of the gate sits beside the port, so that room in the queue comes back
+//! with the answer.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ractor::RpcReplyPort;
+use tokio::sync::oneshot;
+
+use super::{Answer, CallError, ErrorKind};
+use crate::{dispatcher::Permit, metrics::FunctionMetrics};
+
+/// Where an answer goes.
+pub(crate) enum Port {
+    /// A caller that awaits a future.
+    Future(oneshot::Sender<Result<Answer, CallError>>),
+    /// An actor that sent a call message.
+    Actor(RpcReplyPort<Result<Answer, CallError>>),
+}
+
+/// The take-once cell.
+pub(crate) struct Reply {
+    open: Mutex<Option<(Port, Permit)>>,
+    metrics: Arc<FunctionMetrics>,
+}
+
+impl Reply {
+    pub(crate) fn new(port: Port, permit: Permit, metrics: Arc<FunctionMetrics>) -> Self {
+        Self { open: Mutex::new(Some((port, permit))), metrics }
+    }
+
+    /// Answers, unless somebody has. Returns whether this was the answer.
+    pub(crate) fn send(&self, result: Result<Answer, CallError>) -> bool {
+        let taken = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((port, permit)) = taken else { return false };
+        self.metrics.answered(result.as_ref().map(|_| ()));
+        drop(permit);
+        // A caller that has gone away needs no answer.
+        match port {
+            Port::Future(sender) => drop(sender.send(result)),
+            Port::Actor(port) => drop(port.send(result)),
+        }
+        true
+    }
+
+    /// Whether the caller still waits for an answer.
+    pub(crate) fn is_awaited(&self) -> bool {
+        match &*self.open.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((Port::Future(sender), _)) => !sender.is_closed(),
+            Some((Port::Actor(port), _)) => !port.is_closed(),
+            None => false,
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        self.send(Err(CallError::new(
+            ErrorKind::Unavailable,
+            "the function stopped before it ran this call; try again",
+        )));
+    }
+}

@@ -1,0 +1,3 @@
+//! x
+mod gate;
+pub(crate) use gate::Permit;

@@ -1,0 +1,46 @@
+//! What a worker runs: an [`Executor`] makes instances, an [`Instance`] runs calls.
+//!
+//! Pools, deadlines, metrics and supervision are written once, against these two traits. WebAssembly is one executor;
+//! other languages and the fakes of tests are others.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+
+use crate::{
+    call::{Answer, CallError, Context, Payload},
+    wasm::Signature,
+};
+
+/// Makes instances of one function. Shared by all its workers.
+pub trait Executor: Send + Sync + 'static {
+    /// The WIT signature, for executors that take [`Payload::Vals`]; `None` for those that take [`Payload::Json`].
+    fn signature(&self) -> Option<&Signature> {
+        None
+    }
+
+    /// How many calls one instance serves before it is dropped. Default is 1.
+    fn reuse(&self) -> u32 {
+        1
+    }
+
+    /// Makes one instance, ready for a call. Runs on a guest thread; dropping the future gives up and frees what was made.
+    ///
+    /// # Errors
+    /// Why no instance can be made: the function is then degraded until one can.
+    fn make(&self) -> BoxFuture<'_, Result<Box<dyn Instance>, CallError>>;
+}
+
+/// One instance of a function. Dropped when a call on it fails or is killed, or when it has served its calls.
+pub trait Instance: Send {
+    /// Runs one call. Runs on a guest thread; dropping the future kills the call.
+    ///
+    /// # Errors
+    /// Why there is no result.
+    fn run<'a>(&'a mut self, args: Payload, context: &'a Arc<Context>) -> BoxFuture<'a, Result<Answer, CallError>>;
+
+    /// Linear memory in use, in bytes, for the metrics.
+    fn memory_bytes(&self) -> u64 {
+        0
+    }
+}
