@@ -59,6 +59,12 @@ impl FromStr for FunctionId {
     }
 }
 
+impl std::borrow::Borrow<str> for FunctionId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for FunctionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
