@@ -4,7 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -41,12 +41,13 @@ static void enter_cwd(void) {
   files_string_free(&cwd);
 }
 
-/// Fills `err` with `PATH: what went wrong`.
+/// Fills `err` with `PATH: what went wrong`. Returns false, for its caller to return.
 static bool failed(files_string_t *err, const char *path) {
   const char *why = strerror(errno);
-  size_t room = strlen(path) + strlen(": ") + strlen(why) + 1;
-  char *text = need(room);
-  snprintf(text, room, "%s: %s", path, why);
+  char *text = need(strlen(path) + strlen(": ") + strlen(why) + 1);
+  strcpy(text, path);
+  strcat(text, ": ");
+  strcat(text, why);
   set(err, text);
   free(text);
   return false;
@@ -84,36 +85,47 @@ bool exports_files_cwd(files_string_t *ret) {
 bool exports_files_read_file(files_string_t *path, files_string_t *ret, files_string_t *err) {
   enter_cwd();
   char *name = c_string(path);
-  FILE *file = fopen(name, "rb");
+  int file = open(name, O_RDONLY);
   size_t room = 4096;
+  ssize_t got = file < 0 ? -1 : 1;
   ret->ptr = need(room);
   ret->len = 0;
-  while (file != NULL && !feof(file) && !ferror(file)) {
+  while (got > 0) {
     if (ret->len == room) {
       room *= 2;
       ret->ptr = realloc(ret->ptr, room);
       if (ret->ptr == NULL) __builtin_trap();
     }
-    ret->len += fread(ret->ptr + ret->len, 1, room - ret->len, file);
+    got = read(file, ret->ptr + ret->len, room - ret->len);
+    if (got > 0) ret->len += (size_t)got;
   }
-  bool fine = file != NULL && !ferror(file);
-  if (!fine) {
+  if (got < 0) {
     failed(err, name);
     free(ret->ptr);
   }
-  if (file != NULL) fclose(file);
+  if (file >= 0) close(file);
   free(name);
-  return fine;
+  return got == 0;
+}
+
+/// Writes all of the text, however many calls it takes.
+static bool write_all(int file, const files_string_t *text) {
+  size_t done = 0;
+  while (done < text->len) {
+    ssize_t more = write(file, text->ptr + done, text->len - done);
+    if (more < 0) return false;
+    done += (size_t)more;
+  }
+  return true;
 }
 
 bool exports_files_write_file(files_string_t *path, files_string_t *text, files_string_t *err) {
   enter_cwd();
   char *name = c_string(path);
-  FILE *file = fopen(name, "wb");
-  bool fine = file != NULL && fwrite(text->ptr, 1, text->len, file) == text->len;
-  // Closing writes what is still buffered: it can fail as writing can.
-  if (file != NULL && fclose(file) != 0) fine = false;
+  int file = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+  bool fine = file >= 0 && write_all(file, text);
   if (!fine) failed(err, name);
+  if (file >= 0 && close(file) != 0 && fine) fine = failed(err, name);
   free(name);
   return fine;
 }
@@ -153,16 +165,16 @@ bool exports_files_list_dir(files_string_t *path, files_list_string_t *ret, file
   return true;
 }
 
-static void line_to(FILE *stream, const files_string_t *text) {
-  fwrite(text->ptr, 1, text->len, stream);
-  fputc('\n', stream);
-  fflush(stream);
+static void line_to(int stream, const files_string_t *text) {
+  const files_string_t end = {.ptr = (uint8_t *)"\n", .len = 1};
+  // A lost line is no reason to fail the call.
+  if (write_all(stream, text)) (void)write_all(stream, &end);
 }
 
 void exports_files_print(files_string_t *text) {
-  line_to(stdout, text);
+  line_to(STDOUT_FILENO, text);
 }
 
 void exports_files_complain(files_string_t *text) {
-  line_to(stderr, text);
+  line_to(STDERR_FILENO, text);
 }
