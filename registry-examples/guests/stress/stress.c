@@ -47,7 +47,7 @@ void exports_stress_trap(void) {
 }
 
 int32_t exports_stress_divide(int32_t a, int32_t b) {
-  // Written in WebAssembly's own terms: C gives the two quotients that trap no meaning, and the compiler could drop them.
+  // In WebAssembly's own terms: C gives the two quotients that trap no meaning, and its compiler could drop them.
   int32_t quotient;
   __asm__("local.get %1\n\tlocal.get %2\n\ti32.div_s\n\tlocal.set %0" : "=r"(quotient) : "r"(a), "r"(b));
   return quotient;
