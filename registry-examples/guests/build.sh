@@ -77,7 +77,10 @@ with_hashes() {
   root=$(dirname "$1")
   while [ ! -d "$root/wasm" ]; do
     root=$(dirname "$root")
-    case $root in "$examples" | /) echo "build.sh: $1 has a hash, but no folder above it has a wasm/" >&2; return 1 ;; esac
+    if [ "$root" = "$examples" ] || [ "$root" = / ]; then
+      echo "build.sh: $1 has a hash, but no folder above it has a wasm/" >&2
+      return 1
+    fi
   done
   while IFS= read -r line || [ -n "$line" ]; do
     case $line in
@@ -118,6 +121,7 @@ done < <(grep -rlE '^ +hash: ' --include='*.yaml' "$examples")
 
 if [ "$status" != 0 ]; then
   echo "build.sh: committed files differ from their sources; run registry-examples/guests/build.sh and commit" >&2
-  echo "build.sh: they were built with the versions that guests/README.md names; here are $(clang-14 --version | head -1), $(rustc --version)" >&2
+  echo "build.sh: guests/README.md names the versions that they were built with; here are" >&2
+  { clang-14 --version | head -1; rustc --version; "$linkers/wasm-component-ld" --version; } >&2
 fi
 exit "$status"
