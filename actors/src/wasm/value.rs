@@ -1,12 +1,84 @@
-//! WIT values to and from serde.
+//! WIT values to and from serde: arguments in, results out, and JSON both ways.
+//!
+//! [`Signature::encode`] is a serializer directed by the WIT types of the parameters: typed Rust values and
+//! [`serde_json::Value`]s go the same way. [`decode`] reads a result into anything that deserialises, and [`to_json`]
+//! writes one as JSON. Which function is called, and with what, is decided elsewhere.
+//!
+//! Recursion is directed by types, which are finite and at most some hundred levels deep: the engine refuses deeper ones.
 
-use wasmtime::component::Type;
+mod decode;
+mod encode;
+mod error;
+mod json;
+mod names;
+mod size;
+mod types;
 
-/// The WIT signature of a function: its parameters in order, and its result.
-#[derive(Debug, Clone)]
+use std::fmt;
+
+pub use decode::decode;
+pub use error::{UnsupportedType, ValueError};
+pub use json::{JsonVal, to_json};
+use serde::Serialize;
+pub use size::payload_bytes;
+pub use types::WitType;
+use wasmtime::component::{Val, types::ComponentFunc};
+
+/// The WIT signature of a function: its parameters in order, and its result. Displays as WIT text:
+/// `(a: s32, b: list<string>) -> result<u32, string>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
     /// Names and types of the parameters.
-    pub params: Vec<(String, Type)>,
+    pub params: Vec<(String, WitType)>,
     /// The type of the result; `None` when there is none.
-    pub result: Option<Type>,
+    pub result: Option<WitType>,
 }
+
+impl Signature {
+    /// The signature of a component's function. Made once for a function: encoding works on it and not on the engine's types.
+    pub fn from_func(func: &ComponentFunc) -> Self {
+        Self {
+            params: func.params().map(|(name, ty)| (name.to_owned(), WitType::from(&ty))).collect(),
+            result: func.results().next().map(|ty| WitType::from(&ty)),
+        }
+    }
+
+    /// Refuses a function whose parameters or result no call can carry.
+    ///
+    /// # Errors
+    /// The first resource, stream, future or error-context, and where it stands.
+    pub fn refuse_unsupported(&self) -> Result<(), UnsupportedType> {
+        for (name, ty) in &self.params {
+            ty.refuse_unsupported(name)?;
+        }
+        self.result.as_ref().map_or(Ok(()), |ty| ty.refuse_unsupported("result"))
+    }
+
+    /// Converts arguments to the values that the function takes.
+    ///
+    /// - A sequence or tuple is the list of arguments; unit, `null` and `None` are no arguments at all.
+    /// - Anything else is the one argument of a function with one parameter. A sequence is never taken as that: wrap it,
+    ///   `&(users,)`.
+    /// - Numbers are range-checked; whole floats fit integers; 64-bit integers may be decimal strings; floats may be the
+    ///   strings `NaN`, `Infinity` and `-Infinity`.
+    /// - Names of fields, cases and flags may be in kebab-case or snake_case; the variants of Rust enums in PascalCase too.
+    ///
+    /// # Errors
+    /// What does not fit, with its path: `args[0].users[3].tags: expected list<string>, got number`.
+    pub fn encode<A: Serialize + ?Sized>(&self, args: &A) -> Result<Vec<Val>, ValueError> {
+        encode::arguments(&self.params, args)
+    }
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({})", types::Params(&self.params))?;
+        match &self.result {
+            Some(ty) => write!(f, " -> {ty}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

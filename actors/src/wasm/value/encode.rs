@@ -1,0 +1,430 @@
+//! The serializer that makes values of expected WIT types. Scalars are in `scalar`, containers in `sequence` and `object`.
+
+mod object;
+mod scalar;
+mod sequence;
+
+use std::fmt;
+
+use object::Object;
+use sequence::Sequence;
+use serde::{Serialize, Serializer};
+use wasmtime::component::Val;
+
+use super::{
+    ValueError, WitType,
+    error::Shown,
+    names::{self, Spelling},
+    types::Params,
+};
+
+/// Converts the arguments of a function.
+pub(super) fn arguments<A: Serialize + ?Sized>(params: &[(String, WitType)], args: &A) -> Result<Vec<Val>, ValueError> {
+    match args.serialize(Encoder(Expect::Args(params))) {
+        Ok(Val::Tuple(vals)) => Ok(vals),
+        Ok(other) => Ok(vec![other]),
+        Err(error) if error.has_path() => Err(error.in_root("args")),
+        Err(error) => Err(error),
+    }
+}
+
+/// What the next value must be.
+#[derive(Clone, Copy)]
+enum Expect<'t> {
+    /// A value of a WIT type.
+    Type(&'t WitType),
+    /// All arguments of a function; they come out as a [`Val::Tuple`].
+    Args(&'t [(String, WitType)]),
+    /// Key and value of a map; they come out as a [`Val::Tuple`].
+    Pair(&'t WitType, &'t WitType),
+    /// The name of a flag; it comes out as a [`Val::String`].
+    Flag(&'t [String]),
+    /// The payload of a case that has none. What comes out means nothing.
+    Nothing,
+}
+
+impl fmt::Display for Expect<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Type(ty) if ty.is_nested_option() => write!(f, "{ty:#} (null or {{\"some\": …}})"),
+            Self::Type(ty) => write!(f, "{ty:#}"),
+            Self::Args([]) => f.write_str("no arguments"),
+            Self::Args([param]) => write!(f, "1 argument ({:#})", Params(std::slice::from_ref(param))),
+            Self::Args(params) => write!(f, "{} arguments ({:#})", params.len(), Params(params)),
+            Self::Pair(key, value) => write!(f, "a pair of {key:#} and {value:#}"),
+            Self::Flag(_) => f.write_str("the name of a flag"),
+            Self::Nothing => f.write_str("null, for the case has no payload"),
+        }
+    }
+}
+
+/// The case of a variant or result that a value is the payload of.
+#[derive(Clone, Copy)]
+enum Case<'t> {
+    Variant(&'t str),
+    Ok,
+    Err,
+}
+
+impl<'t> Case<'t> {
+    /// Looks a case up, and the type of its payload.
+    fn find(
+        ty: &'t WitType,
+        name: &str,
+        spelling: Spelling,
+    ) -> Option<Result<(Self, Option<&'t WitType>), ValueError>> {
+        match ty {
+            WitType::Variant(cases) => {
+                let names = cases.iter().map(|(name, _)| name.as_str());
+                Some(match names::find(names.clone(), name, spelling) {
+                    Some(at) => Ok((Self::Variant(&cases[at].0), cases[at].1.as_ref())),
+                    None => Err(names::unknown("case", names, name)),
+                })
+            }
+            WitType::Result(ok, err) => {
+                let names = ["ok", "err"].into_iter();
+                Some(match names::find(names.clone(), name, spelling) {
+                    Some(0) => Ok((Self::Ok, ok.as_deref())),
+                    Some(_) => Ok((Self::Err, err.as_deref())),
+                    None => Err(names::unknown("case", names, name)),
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'t str {
+        match self {
+            Self::Variant(name) => name,
+            Self::Ok => "ok",
+            Self::Err => "err",
+        }
+    }
+
+    fn val(self, payload: Option<Val>) -> Val {
+        let payload = payload.map(Box::new);
+        match self {
+            Self::Variant(name) => Val::Variant(name.to_owned(), payload),
+            Self::Ok => Val::Result(Ok(payload)),
+            Self::Err => Val::Result(Err(payload)),
+        }
+    }
+
+    /// Encodes the payload of this case.
+    fn encode<T: Serialize + ?Sized>(self, ty: Option<&WitType>, payload: &T) -> Result<Val, ValueError> {
+        match ty {
+            Some(ty) => payload.serialize(Encoder(Expect::Type(ty))).map(|val| self.val(Some(val))),
+            None => payload.serialize(Encoder(Expect::Nothing)).map(|_| self.val(None)),
+        }
+        .map_err(|error| error.in_name(self.name()))
+    }
+}
+
+/// What stands around a container: applied to its value, and to the paths of its errors.
+#[derive(Clone, Copy, Default)]
+struct Around<'t> {
+    /// The container is the payload of a case…
+    case: Option<Case<'t>>,
+    /// …whose type is an option of it.
+    payload_some: bool,
+    /// It all stands where an option is expected.
+    some: bool,
+    /// It all is the only argument.
+    arg: bool,
+}
+
+impl Around<'_> {
+    fn close(self, mut val: Val) -> Val {
+        let some = |val| Val::Option(Some(Box::new(val)));
+        if self.payload_some {
+            val = some(val);
+        }
+        if let Some(case) = self.case {
+            val = case.val(Some(val));
+        }
+        if self.some {
+            val = some(val);
+        }
+        if self.arg { Val::Tuple(vec![val]) } else { val }
+    }
+
+    fn locate(self, mut error: ValueError) -> ValueError {
+        if let Some(case) = self.case {
+            error = error.in_name(case.name());
+        }
+        if self.arg { error.in_index(0) } else { error }
+    }
+}
+
+/// The serializer.
+#[derive(Clone, Copy)]
+struct Encoder<'t>(Expect<'t>);
+
+impl<'t> Encoder<'t> {
+    /// Encodes what is no sequence, through an option and as the only argument.
+    fn single(self, encode: impl FnOnce(&'t WitType) -> Result<Val, ValueError>, got: &str) -> Result<Val, ValueError> {
+        let (around, expect) = self.open();
+        match expect {
+            Expect::Type(ty) => encode(ty).map(|val| around.close(val)).map_err(|error| around.locate(error)),
+            other => Err(ValueError::mismatch(other, got)),
+        }
+    }
+
+    /// Looks through an option, and through the list of a single argument.
+    fn open(self) -> (Around<'t>, Expect<'t>) {
+        let (arg, ty) = match self.0 {
+            Expect::Type(ty) => (false, ty),
+            Expect::Args([(_, ty)]) => (true, ty),
+            other => return (Around::default(), other),
+        };
+        match ty {
+            WitType::Option(some) if !ty.is_nested_option() => {
+                (Around { arg, some: true, ..Around::default() }, Expect::Type(some))
+            }
+            ty => (Around { arg, ..Around::default() }, Expect::Type(ty)),
+        }
+    }
+
+    /// Looks through an option and a case of a Rust enum, for containers that are its payload.
+    fn open_case(self, variant: &str, got: &str) -> Result<(Around<'t>, Encoder<'t>), ValueError> {
+        let (around, expect) = self.open();
+        let found = match expect {
+            Expect::Type(ty) => Case::find(ty, variant, Spelling::Rust),
+            _ => None,
+        };
+        match found {
+            None => Err(around.locate(ValueError::mismatch(expect, got))),
+            Some(Err(error)) => Err(around.locate(error)),
+            Some(Ok((case, None))) => {
+                let around = Around { case: Some(case), ..around };
+                Err(around.locate(ValueError::mismatch(Expect::Nothing, got)))
+            }
+            Some(Ok((case, Some(ty)))) => {
+                let (inner, expect) = Encoder(Expect::Type(ty)).open();
+                Ok((Around { case: Some(case), payload_some: inner.some, ..around }, Encoder(expect)))
+            }
+        }
+    }
+}
+
+impl<'t> Serializer for Encoder<'t> {
+    type Error = ValueError;
+    type Ok = Val;
+    type SerializeMap = Object<'t>;
+    type SerializeSeq = Sequence<'t>;
+    type SerializeStruct = Object<'t>;
+    type SerializeStructVariant = Object<'t>;
+    type SerializeTuple = Sequence<'t>;
+    type SerializeTupleStruct = Sequence<'t>;
+    type SerializeTupleVariant = Sequence<'t>;
+
+    fn serialize_bool(self, v: bool) -> Result<Val, ValueError> {
+        self.single(|ty| scalar::boolean(ty, v), "boolean")
+    }
+
+    fn serialize_i8(self, v: i8) -> Result<Val, ValueError> {
+        self.serialize_i128(v.into())
+    }
+
+    fn serialize_i16(self, v: i16) -> Result<Val, ValueError> {
+        self.serialize_i128(v.into())
+    }
+
+    fn serialize_i32(self, v: i32) -> Result<Val, ValueError> {
+        self.serialize_i128(v.into())
+    }
+
+    fn serialize_i64(self, v: i64) -> Result<Val, ValueError> {
+        self.serialize_i128(v.into())
+    }
+
+    fn serialize_i128(self, v: i128) -> Result<Val, ValueError> {
+        self.single(|ty| scalar::integer(ty, v), "number")
+    }
+
+    fn serialize_u8(self, v: u8) -> Result<Val, ValueError> {
+        self.serialize_i128(v.into())
+    }
+
+    fn serialize_u16(self, v: u16) -> Result<Val, ValueError> {
+        self.serialize_i128(v.into())
+    }
+
+    fn serialize_u32(self, v: u32) -> Result<Val, ValueError> {
+        self.serialize_i128(v.into())
+    }
+
+    fn serialize_u64(self, v: u64) -> Result<Val, ValueError> {
+        self.serialize_i128(v.into())
+    }
+
+    fn serialize_u128(self, v: u128) -> Result<Val, ValueError> {
+        match i128::try_from(v) {
+            Ok(v) => self.serialize_i128(v),
+            // No WIT integer is as wide: as a float it is out of the range of every one.
+            Err(_) => self.serialize_f64(v as f64),
+        }
+    }
+
+    fn serialize_f32(self, v: f32) -> Result<Val, ValueError> {
+        self.single(
+            |ty| match ty {
+                WitType::F32 => Ok(Val::Float32(v)),
+                ty => scalar::float(ty, v.into()),
+            },
+            "number",
+        )
+    }
+
+    fn serialize_f64(self, v: f64) -> Result<Val, ValueError> {
+        self.single(|ty| scalar::float(ty, v), "number")
+    }
+
+    fn serialize_char(self, v: char) -> Result<Val, ValueError> {
+        self.serialize_str(v.encode_utf8(&mut [0; 4]))
+    }
+
+    fn serialize_str(self, v: &str) -> Result<Val, ValueError> {
+        match self.0 {
+            Expect::Flag(flags) => {
+                let names = flags.iter().map(String::as_str);
+                match names::find(names.clone(), v, Spelling::Text) {
+                    Some(at) => Ok(Val::String(flags[at].clone())),
+                    None => Err(names::unknown("flag", names, v)),
+                }
+            }
+            _ => self.single(|ty| scalar::text(ty, v), "string"),
+        }
+    }
+
+    /// Bytes are a `list<u8>`; where text is expected they are text, if they are UTF-8.
+    fn serialize_bytes(self, v: &[u8]) -> Result<Val, ValueError> {
+        match (self.open().1, std::str::from_utf8(v)) {
+            (Expect::Type(WitType::List(item) | WitType::FixedList(item, _)), _) if **item == WitType::U8 => {
+                self.single(|ty| scalar::bytes(ty, v), "bytes")
+            }
+            (_, Ok(text)) => self.serialize_str(text),
+            (expect, Err(_)) => {
+                Err(self.open().0.locate(ValueError::mismatch(expect, "bytes that are not UTF-8 text")))
+            }
+        }
+    }
+
+    fn serialize_none(self) -> Result<Val, ValueError> {
+        self.serialize_unit()
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Val, ValueError> {
+        match self.0 {
+            // `Some` of an option says which level is meant: no looking through.
+            Expect::Type(WitType::Option(some)) => {
+                value.serialize(Encoder(Expect::Type(some))).map(|val| Val::Option(Some(Box::new(val))))
+            }
+            Expect::Args([(_, WitType::Option(some))]) => match value.serialize(Encoder(Expect::Type(some))) {
+                Ok(val) => Ok(Val::Tuple(vec![Val::Option(Some(Box::new(val)))])),
+                Err(error) => Err(error.in_index(0)),
+            },
+            _ => value.serialize(self),
+        }
+    }
+
+    fn serialize_unit(self) -> Result<Val, ValueError> {
+        match self.0 {
+            Expect::Type(WitType::Option(_)) => Ok(Val::Option(None)),
+            Expect::Nothing => Ok(Val::Bool(false)),
+            Expect::Args([]) => Ok(Val::Tuple(Vec::new())),
+            Expect::Args(_) => Err(ValueError::mismatch(self.0, "none")),
+            other => Err(ValueError::mismatch(other, "null")),
+        }
+    }
+
+    fn serialize_unit_struct(self, _name: &'static str) -> Result<Val, ValueError> {
+        self.serialize_unit()
+    }
+
+    fn serialize_unit_variant(self, _name: &'static str, _i: u32, variant: &'static str) -> Result<Val, ValueError> {
+        match self.0 {
+            Expect::Flag(flags) => {
+                let names = flags.iter().map(String::as_str);
+                match names::find(names.clone(), variant, Spelling::Rust) {
+                    Some(at) => Ok(Val::String(flags[at].clone())),
+                    None => Err(names::unknown("flag", names, variant)),
+                }
+            }
+            _ => self.single(|ty| scalar::case(ty, variant, Spelling::Rust), "string"),
+        }
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _name: &'static str,
+        value: &T,
+    ) -> Result<Val, ValueError> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _name: &'static str,
+        _i: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<Val, ValueError> {
+        self.single(
+            |ty| match Case::find(ty, variant, Spelling::Rust) {
+                Some(found) => found.and_then(|(case, payload)| case.encode(payload, value)),
+                None => Err(ValueError::mismatch(Expect::Type(ty), format_args!("the case {}", Shown(variant)))),
+            },
+            "a case",
+        )
+    }
+
+    fn serialize_seq(self, len: Option<usize>) -> Result<Sequence<'t>, ValueError> {
+        match self.0 {
+            Expect::Args(_) => Sequence::open(self.0, len, Around::default()),
+            _ => {
+                let (around, expect) = self.open();
+                Sequence::open(expect, len, around)
+            }
+        }
+    }
+
+    fn serialize_tuple(self, len: usize) -> Result<Sequence<'t>, ValueError> {
+        self.serialize_seq(Some(len))
+    }
+
+    fn serialize_tuple_struct(self, _name: &'static str, len: usize) -> Result<Sequence<'t>, ValueError> {
+        self.serialize_seq(Some(len))
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _name: &'static str,
+        _i: u32,
+        variant: &'static str,
+        len: usize,
+    ) -> Result<Sequence<'t>, ValueError> {
+        let (around, inner) = self.open_case(variant, "array")?;
+        Sequence::open(inner.0, Some(len), around).map_err(|error| around.locate(error))
+    }
+
+    fn serialize_map(self, len: Option<usize>) -> Result<Object<'t>, ValueError> {
+        let (around, expect) = self.open();
+        Object::open(expect, len, around)
+    }
+
+    fn serialize_struct(self, _name: &'static str, len: usize) -> Result<Object<'t>, ValueError> {
+        self.serialize_map(Some(len))
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _name: &'static str,
+        _i: u32,
+        variant: &'static str,
+        len: usize,
+    ) -> Result<Object<'t>, ValueError> {
+        let (around, inner) = self.open_case(variant, "object")?;
+        Object::open(inner.0, Some(len), around)
+    }
+}
