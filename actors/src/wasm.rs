@@ -1,4 +1,28 @@
 //! WebAssembly: engine, compilation, linking, values. Implements [`crate::executor`]; knows nothing of actors.
 
+mod cache;
+mod engine;
+mod error;
+mod host;
+mod instance;
+mod limits;
+mod link;
+mod method;
+mod names;
+mod prepare;
+mod source;
+mod stdio;
+mod ticker;
+mod trap;
 mod value;
+mod wit;
+mod wrap;
+
+pub use cache::CacheOptions;
+pub use engine::{Engine, EngineError, EngineOptions};
+pub use error::{PrepareError, PrepareWarning};
+pub use host::{GuestState, HostInterface, Link};
+pub use instance::WasmFunction;
+pub use prepare::Prepared;
+pub use stdio::{LINE_BYTES_MAX, LINES_PER_SECOND_MAX};
 pub use value::{JsonVal, Signature, UnsupportedType, ValueError, WitType, decode, payload_bytes, to_json};

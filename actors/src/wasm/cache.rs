@@ -1,0 +1,164 @@
+//! Compiled code: on disk, by wasmtime's own cache, and in memory, so that equal bytes are compiled once.
+//!
+//! The cache on disk holds machine code that later runs with the rights of this process: whoever may write to its
+//! directory may do what this process may. Where the directory is by default is for the command line to decide.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use sha2::{Digest, Sha256};
+use wasmtime::{Cache, CacheConfig, component::Component};
+
+/// Where compiled code is kept between runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum CacheOptions {
+    /// Nowhere: everything is compiled at each start.
+    #[default]
+    Disabled,
+    /// In a directory, made when it does not exist. One that cannot be used is a warning in the log, never an error.
+    Directory {
+        /// The directory. Others must not be able to write to it: it holds machine code.
+        path: PathBuf,
+        /// How large it may become, in bytes. Beyond it, what was not used for longest goes.
+        max_bytes: u64,
+    },
+}
+
+impl CacheOptions {
+    /// The bound that the command line uses when it is given none: 1 GiB.
+    pub const MAX_BYTES_DEFAULT: u64 = 1 << 30;
+}
+
+/// The cache on disk, or what stands in for one that cannot be used.
+pub(crate) struct DiskCache {
+    cache: Option<Cache>,
+    hits_seen: AtomicUsize,
+    misses_seen: AtomicUsize,
+}
+
+impl DiskCache {
+    pub(crate) fn open(options: &CacheOptions) -> Self {
+        let cache = match options {
+            CacheOptions::Disabled => None,
+            CacheOptions::Directory { path, max_bytes } => open(path, *max_bytes)
+                .inspect_err(|reason| {
+                    tracing::warn!(
+                        path = %path.display(),
+                        "the cache of compiled code cannot be used ({reason}); everything is compiled at each start"
+                    );
+                })
+                .ok(),
+        };
+        Self { cache, hits_seen: AtomicUsize::new(0), misses_seen: AtomicUsize::new(0) }
+    }
+
+    /// What wasmtime is configured with.
+    pub(crate) fn for_config(&self) -> Option<Cache> {
+        self.cache.clone()
+    }
+
+    /// Modules found on disk, and modules that were not.
+    pub(crate) fn hits_and_misses(&self) -> (usize, usize) {
+        self.cache.as_ref().map_or((0, 0), |cache| (cache.cache_hits(), cache.cache_misses()))
+    }
+
+    /// Adds to the metrics what happened since it was last asked.
+    fn count(&self) {
+        let (hits, misses) = self.hits_and_misses();
+        let since = |seen: &AtomicUsize, now: usize| now.saturating_sub(seen.fetch_max(now, Ordering::Relaxed)) as u64;
+        metrics::counter!("greenroom_cache_hits_total").increment(since(&self.hits_seen, hits));
+        metrics::counter!("greenroom_cache_misses_total").increment(since(&self.misses_seen, misses));
+    }
+}
+
+fn open(path: &Path, max_bytes: u64) -> Result<Cache, String> {
+    let path = std::path::absolute(path).map_err(|error| error.to_string())?;
+    make_private(&path).map_err(|error| error.to_string())?;
+    // wasmtime writes nothing before the first compilation and then only logs failures at a low level: try it here.
+    let probe = path.join(format!(".probe-{}", std::process::id()));
+    fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(|error| error.to_string())?;
+    let mut config = CacheConfig::new();
+    config.with_directory(path).with_files_total_size_soft_limit(max_bytes);
+    Cache::new(config).map_err(|error| format!("{error:#}"))
+}
+
+fn make_private(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// What tells compiled components apart: their bytes, and the engine they were compiled for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    sha256: [u8; 32],
+    stack_bytes: usize,
+}
+
+impl Key {
+    pub(crate) fn new(component: &[u8], stack_bytes: usize) -> Self {
+        Self { sha256: Sha256::digest(component).into(), stack_bytes }
+    }
+}
+
+/// The compiled components that functions use now. Concurrent preparations of the same bytes wait for one compilation.
+#[derive(Default)]
+pub(crate) struct Compiled {
+    slots: Mutex<HashMap<Key, Arc<Mutex<Weak<Component>>>>>,
+    compilations: AtomicUsize,
+}
+
+impl Compiled {
+    /// The component of these bytes, compiled now when nothing uses it yet.
+    ///
+    /// # Errors
+    /// What the compiler says.
+    pub(crate) fn get_or_compile(
+        &self,
+        engine: &wasmtime::Engine,
+        key: Key,
+        bytes: &[u8],
+        disk: &DiskCache,
+    ) -> wasmtime::Result<Arc<Component>> {
+        let slot = {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            if !slots.contains_key(&key) {
+                // A slot that somebody else holds is being compiled into; one that is locked is as well.
+                slots.retain(|_, slot| {
+                    Arc::strong_count(slot) > 1 || slot.try_lock().is_ok_and(|component| component.strong_count() > 0)
+                });
+            }
+            Arc::clone(slots.entry(key).or_default())
+        };
+        let mut component = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(component) = component.upgrade() {
+            return Ok(component);
+        }
+        let start = Instant::now();
+        let compiled = Component::from_binary(engine, bytes);
+        metrics::histogram!("greenroom_compile_seconds").record(start.elapsed().as_secs_f64());
+        disk.count();
+        let compiled = Arc::new(compiled?);
+        self.compilations.fetch_add(1, Ordering::Relaxed);
+        *component = Arc::downgrade(&compiled);
+        Ok(compiled)
+    }
+
+    /// How many components were compiled, or loaded from the cache on disk, so far.
+    pub(crate) fn compilations(&self) -> usize {
+        self.compilations.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,309 @@
+//! The engine: wasmtime's settings, the pool of instances, and what all functions of a runtime share.
+//!
+//! What is compiled with it is `prepare`'s business; this file knows no function.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::Semaphore;
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, component::Linker};
+
+use super::{
+    cache::{CacheOptions, Compiled, DiskCache},
+    host::{GuestState, HostInterface},
+    limits::TABLE_ELEMENTS_MAX,
+    link,
+    ticker::Ticker,
+};
+use crate::spec::{Capabilities, Limits};
+
+/// Memory maps that one live instance takes, at most, of what `vm.max_map_count` allows a process.
+const MAPS_PER_INSTANCE: usize = 5;
+
+/// Memory maps that are left for everything else: threads, libraries, compiled code.
+const MAPS_RESERVED: usize = 4_000;
+
+/// Instances of one engine beyond the first, which functions with a stack of another size share.
+const SECONDARY_INSTANCES_MAX: usize = 1_000;
+
+/// Tables that the pool holds for each memory. A component of several modules has more tables than memories.
+const TABLES_PER_INSTANCE: u32 = 4;
+
+/// Core instances that the pool allows for each component: a count, it reserves nothing.
+const CORE_INSTANCES_PER_INSTANCE: u32 = 64;
+
+/// Description of one component and its modules, in bytes. A bound only: it reserves nothing. Interpreters compiled to
+/// WebAssembly need some hundred KiB.
+const INSTANCE_DESCRIPTION_BYTES_MAX: usize = 32 << 20;
+
+/// Stack for the host's own functions, above what the guest may use.
+const HOST_STACK_BYTES: usize = 1536 << 10;
+
+/// Settings of an [`Engine`].
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Where compiled code is kept between runs. Default is nowhere.
+    pub cache: CacheOptions,
+    /// Instances that live at once, over all functions; the next one waits. Default is 10,000. Lowered, with a line in
+    /// the log, when the system's `vm.max_map_count` does not allow as many.
+    pub instances_max: usize,
+    /// Interfaces that the embedder provides, beside those of WASI. Default is none.
+    pub hosts: Vec<HostInterface>,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self { cache: CacheOptions::Disabled, instances_max: 10_000, hosts: Vec::new() }
+    }
+}
+
+/// Why there is no engine.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// No instance may live.
+    #[error("`instances_max` is 0; it must be 1 or more")]
+    NoInstances,
+    /// The WebAssembly engine refuses its settings.
+    #[error("the WebAssembly engine cannot start: {0}")]
+    Settings(String),
+    /// The system gives no thread for the epoch ticker.
+    #[error("the WebAssembly engine cannot start its clock: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Compiles, links and runs WebAssembly functions. A cheap handle: clones share everything.
+#[derive(Clone)]
+pub struct Engine(Arc<Shared>);
+
+struct Shared {
+    hosts: Vec<HostInterface>,
+    disk: DiskCache,
+    compiled: Compiled,
+    instances_max: usize,
+    /// Counts memories, of which an instance has one or more: what the system runs out of first.
+    permits: Arc<Semaphore>,
+    /// One engine for each size of stack, which wasmtime sets per engine. Made when first needed.
+    by_stack: Mutex<BTreeMap<usize, Arc<StackEngine>>>,
+}
+
+/// A wasmtime engine, for functions whose stacks have one size.
+pub(crate) struct StackEngine {
+    // Before the engine, so that nothing ticks an engine that is gone.
+    pub(crate) ticker: Ticker,
+    pub(crate) engine: wasmtime::Engine,
+    pub(crate) stack_bytes: usize,
+    /// Bounds the instances of this engine alone, whose pool may be smaller than all functions together.
+    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) instances_max: usize,
+    linkers: Mutex<HashMap<Capabilities, Linker<GuestState>>>,
+}
+
+impl Engine {
+    /// An engine with these settings. Reserves address space for its instances, and no memory.
+    ///
+    /// # Errors
+    /// When the options do not fit or the system refuses what every engine needs. A cache or a pool that it refuses is
+    /// a warning in the log.
+    pub fn new(options: EngineOptions) -> Result<Self, EngineError> {
+        if options.instances_max == 0 {
+            return Err(EngineError::NoInstances);
+        }
+        let instances_max = within_map_count(options.instances_max.min(1_000_000), max_map_count());
+        let shared = Shared {
+            hosts: options.hosts,
+            disk: DiskCache::open(&options.cache),
+            compiled: Compiled::default(),
+            instances_max,
+            permits: Arc::new(Semaphore::new(instances_max)),
+            by_stack: Mutex::default(),
+        };
+        let engine = Self(Arc::new(shared));
+        // The engine that functions without a stack limit of their own share: made now, so that its errors are met now.
+        engine.for_stack(Limits::default().max_stack_bytes)?;
+        Ok(engine)
+    }
+
+    /// Instances that may live at once, over all functions: the option, lowered to what the system allows.
+    pub fn instances_max(&self) -> usize {
+        self.0.instances_max
+    }
+
+    /// Instances that could be made now without waiting for others to end, counted by their memories.
+    pub fn instances_available(&self) -> usize {
+        self.0.permits.available_permits()
+    }
+
+    /// Components that were compiled, or loaded from the cache on disk, so far. Equal bytes count once.
+    pub fn compilations(&self) -> usize {
+        self.0.compiled.compilations()
+    }
+
+    /// Modules that the cache on disk had, and modules that it did not have, so far.
+    pub fn cache_hits_and_misses(&self) -> (usize, usize) {
+        self.0.disk.hits_and_misses()
+    }
+
+    pub(crate) fn hosts(&self) -> &[HostInterface] {
+        &self.0.hosts
+    }
+
+    pub(crate) fn permits(&self) -> &Arc<Semaphore> {
+        &self.0.permits
+    }
+
+    pub(crate) fn compiled(&self) -> (&Compiled, &DiskCache) {
+        (&self.0.compiled, &self.0.disk)
+    }
+
+    /// The engine for functions with stacks of this size.
+    pub(crate) fn for_stack(&self, stack_bytes: u64) -> Result<Arc<StackEngine>, EngineError> {
+        let stack_bytes = usize::try_from(stack_bytes).unwrap_or(usize::MAX);
+        let mut engines = self.0.by_stack.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = engines.get(&stack_bytes) {
+            return Ok(Arc::clone(engine));
+        }
+        let instances_max = match engines.is_empty() {
+            true => self.0.instances_max,
+            false => self.0.instances_max.min(SECONDARY_INSTANCES_MAX),
+        };
+        let engine = Arc::new(StackEngine::new(stack_bytes, instances_max, self.0.disk.for_config())?);
+        engines.insert(stack_bytes, Arc::clone(&engine));
+        Ok(engine)
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("instances_max", &self.0.instances_max).finish_non_exhaustive()
+    }
+}
+
+impl StackEngine {
+    fn new(stack_bytes: usize, instances_max: usize, cache: Option<wasmtime::Cache>) -> Result<Self, EngineError> {
+        let mut config = settings(stack_bytes, cache);
+        config.allocation_strategy(pool(instances_max));
+        let engine = wasmtime::Engine::new(&config).or_else(|error| {
+            tracing::warn!(
+                instances_max,
+                "no pool of WebAssembly instances ({error:#}); memory is asked of the system for each instance, which \
+                 is slower: raise the limit on address space (`ulimit -v`) or lower `instances_max`"
+            );
+            config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+            wasmtime::Engine::new(&config).map_err(|error| EngineError::Settings(format!("{error:#}")))
+        })?;
+        let ticking = engine.clone();
+        Ok(Self {
+            ticker: Ticker::start(move || ticking.increment_epoch())?,
+            engine,
+            stack_bytes,
+            permits: Arc::new(Semaphore::new(instances_max)),
+            instances_max,
+            linkers: Mutex::default(),
+        })
+    }
+
+    /// A linker with what these groups hold. Linking takes a lock of the whole process, so there is one for each set of
+    /// groups, and components clone it.
+    pub(crate) fn linker(&self, granted: Capabilities) -> wasmtime::Result<Linker<GuestState>> {
+        let mut linkers = self.linkers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(linker) = linkers.get(&granted) {
+            return Ok(linker.clone());
+        }
+        let mut linker = Linker::new(&self.engine);
+        link::provide(&mut linker, granted)?;
+        linkers.insert(granted, linker.clone());
+        Ok(linker)
+    }
+}
+
+/// What compiling, caching and running share. One place, because a difference recompiles in silence.
+fn settings(stack_bytes: usize, cache: Option<wasmtime::Cache>) -> Config {
+    let mut config = Config::new();
+    config
+        .concurrency_support(false)
+        .epoch_interruption(true)
+        .parallel_compilation(true)
+        .memory_init_cow(true)
+        .max_wasm_stack(stack_bytes)
+        .async_stack_size(stack_bytes.saturating_add(HOST_STACK_BYTES))
+        .cache(cache);
+    config
+}
+
+fn pool(instances_max: usize) -> InstanceAllocationStrategy {
+    let instances = u32::try_from(instances_max).unwrap_or(u32::MAX);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(CORE_INSTANCES_PER_INSTANCE))
+        .total_memories(instances)
+        .total_tables(instances.saturating_mul(TABLES_PER_INSTANCE))
+        .total_stacks(instances)
+        .total_gc_heaps(instances)
+        .max_component_instance_size(INSTANCE_DESCRIPTION_BYTES_MAX)
+        .max_core_instance_size(INSTANCE_DESCRIPTION_BYTES_MAX)
+        .max_memories_per_module(16)
+        .max_tables_per_module(16)
+        .table_elements(TABLE_ELEMENTS_MAX)
+        // What a slot keeps between two instances, so that small guests cost no page faults.
+        .linear_memory_keep_resident(64 << 10)
+        .table_keep_resident(16 << 10)
+        .async_stack_keep_resident(16 << 10)
+        .decommit_batch_size(16);
+    InstanceAllocationStrategy::Pooling(pool)
+}
+
+/// Slots of the pool that an instance takes, in units of one memory and its share of tables.
+pub(crate) fn weight(memories: u32, tables: u32) -> u32 {
+    memories.max(tables.div_ceil(TABLES_PER_INSTANCE)).max(1)
+}
+
+/// How many memory maps this process may have, where the system says so.
+fn max_map_count() -> Option<usize> {
+    std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()?.trim().parse().ok()
+}
+
+fn within_map_count(instances_max: usize, max_map_count: Option<usize>) -> usize {
+    let Some(maps) = max_map_count else { return instances_max };
+    let allowed = (maps.saturating_sub(MAPS_RESERVED) / MAPS_PER_INSTANCE).max(1);
+    if instances_max > allowed {
+        tracing::warn!(
+            "instances_max is lowered from {instances_max} to {allowed}: vm.max_map_count is {maps}, and an instance \
+             takes {MAPS_PER_INSTANCE} maps; raise it with `sysctl -w vm.max_map_count={}`",
+            instances_max * MAPS_PER_INSTANCE + MAPS_RESERVED
+        );
+    }
+    instances_max.min(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instances_stay_below_what_memory_maps_allow() {
+        assert_eq!(within_map_count(10_000, Some(65_530)), 10_000);
+        assert_eq!(within_map_count(20_000, Some(65_530)), 12_306);
+        assert_eq!(within_map_count(20_000, Some(10)), 1);
+        assert_eq!(within_map_count(20_000, None), 20_000);
+    }
+
+    #[test]
+    fn an_instance_counts_by_what_it_takes_of_the_pool() {
+        assert_eq!(weight(0, 0), 1);
+        assert_eq!(weight(1, 4), 1);
+        assert_eq!(weight(1, 5), 2);
+        assert_eq!(weight(3, 1), 3);
+    }
+
+    #[test]
+    fn functions_with_stacks_of_one_size_share_an_engine() {
+        let engine = Engine::new(EngineOptions { instances_max: 4, ..EngineOptions::default() }).unwrap();
+        let default = engine.for_stack(Limits::default().max_stack_bytes).unwrap();
+        let other = engine.for_stack(64 << 10).unwrap();
+        assert!(!Arc::ptr_eq(&default, &other));
+        assert!(Arc::ptr_eq(&other, &engine.for_stack(64 << 10).unwrap()));
+    }
+}

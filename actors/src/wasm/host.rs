@@ -1,0 +1,176 @@
+//! What a running guest sees of the host: the state of its store, and interfaces that an embedder adds.
+//!
+//! Which WASI interfaces are linked is `link`'s business; where output goes is `stdio`'s.
+
+use std::{fmt, sync::Arc};
+
+use wasmtime::component::{LinkerInstance, ResourceTable};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView, p2::bindings::cli::environment};
+
+use super::{
+    limits::Limiter,
+    stdio::{GuestLog, GuestOutput, Stream},
+};
+use crate::{
+    call::{CallError, Context, ErrorKind},
+    spec::{EnvBinding, FunctionId, Limits, WasiSpec},
+};
+
+/// Adds the functions of an interface to a linker.
+pub type Link = dyn Fn(&mut LinkerInstance<'_, GuestState>) -> wasmtime::Result<()> + Send + Sync;
+
+/// An interface that the embedder provides to every guest that imports it.
+#[derive(Clone)]
+pub struct HostInterface {
+    /// Its name, `ns:pkg/iface@1.0.0`. A guest may import any version that semantic versioning calls compatible; without
+    /// a version, any at all.
+    pub name: String,
+    /// Defines its functions. Called once for each function that imports the interface.
+    ///
+    /// Functions that wait must be async: a guest thread that is blocked runs no other guest.
+    pub link: Arc<Link>,
+}
+
+impl fmt::Debug for HostInterface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("HostInterface").field(&self.name).finish()
+    }
+}
+
+/// The state of one store, as host functions see it.
+pub struct GuestState {
+    world: Arc<GuestWorld>,
+    context: Arc<Context>,
+    environment: Vec<(String, String)>,
+    wasi: WasiCtx,
+    table: ResourceTable,
+    pub(crate) limiter: Limiter,
+}
+
+impl GuestState {
+    /// The function that runs.
+    pub fn function(&self) -> &FunctionId {
+        &self.world.function
+    }
+
+    /// What the running call carries; an empty context while the instance is being made.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// The handles to resources that the guest holds.
+    pub fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+
+    pub(super) fn new(world: &Arc<GuestWorld>, limits: &Limits) -> Result<Self, CallError> {
+        Ok(Self {
+            context: Arc::default(),
+            environment: world.environment_of_start(),
+            wasi: world.wasi()?,
+            table: ResourceTable::new(),
+            limiter: Limiter::new(limits),
+            world: Arc::clone(world),
+        })
+    }
+
+    /// Makes the state that of a new call.
+    pub(super) fn begin(&mut self, context: &Arc<Context>) -> Result<(), CallError> {
+        self.environment = self.world.environment()?;
+        self.context = Arc::clone(context);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for GuestState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuestState").field("function", &self.world.function).finish_non_exhaustive()
+    }
+}
+
+impl WasiView for GuestState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// Our own, because variables are looked up anew for each call and an instance may serve several.
+impl environment::Host for GuestState {
+    fn get_environment(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
+        Ok(self.environment.clone())
+    }
+
+    fn get_arguments(&mut self) -> wasmtime::Result<Vec<String>> {
+        Ok(self.world.arguments.clone())
+    }
+
+    fn initial_cwd(&mut self) -> wasmtime::Result<Option<String>> {
+        Ok(self.world.spec.cwd.clone())
+    }
+}
+
+/// What all instances of a function have in common.
+pub(super) struct GuestWorld {
+    function: FunctionId,
+    spec: WasiSpec,
+    /// With `argv[0]`.
+    arguments: Vec<String>,
+    log: Arc<GuestLog>,
+}
+
+impl GuestWorld {
+    pub(super) fn new(function: &FunctionId, spec: &WasiSpec) -> Self {
+        let arguments = std::iter::once(function.name().to_owned()).chain(spec.args.iter().cloned()).collect();
+        Self { function: function.clone(), spec: spec.clone(), arguments, log: Arc::new(GuestLog::new(function)) }
+    }
+
+    /// The variables of a call that starts now.
+    fn environment(&self) -> Result<Vec<(String, String)>, CallError> {
+        self.spec.env.iter().filter_map(|binding| self.value(binding).transpose()).collect()
+    }
+
+    /// The variables while an instance is being made: what is missing fails the call that needs it, not the making.
+    fn environment_of_start(&self) -> Vec<(String, String)> {
+        self.spec.env.iter().filter_map(|binding| self.value(binding).ok().flatten()).collect()
+    }
+
+    fn value(&self, binding: &EnvBinding) -> Result<Option<(String, String)>, CallError> {
+        let EnvBinding { name, required, variable } = binding;
+        match variable.get() {
+            Ok(Some(value)) => Ok(Some((name.clone(), value))),
+            Ok(None) if !required => Ok(None),
+            Ok(None) => Err(CallError::new(
+                ErrorKind::Invalid,
+                format!(
+                    "`{}` requires the environment variable `{name}`, but `{}` has no value; set it, or drop `required: true`",
+                    self.function,
+                    variable.id()
+                ),
+            )),
+            Err(reason) => Err(CallError::new(
+                ErrorKind::Unavailable,
+                format!("the environment variable `{name}` of `{}` cannot be read: {reason}", self.function),
+            )),
+        }
+    }
+
+    fn wasi(&self) -> Result<WasiCtx, CallError> {
+        let mut wasi = WasiCtx::builder();
+        wasi.stdout(GuestOutput::new(&self.log, Stream::Stdout)).stderr(GuestOutput::new(&self.log, Stream::Stderr));
+        for mount in &self.spec.mounts {
+            let permissions = if mount.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
+            wasi.preopened_dir(&mount.host, &mount.guest, permissions).map_err(|error| {
+                CallError::new(
+                    ErrorKind::Internal,
+                    format!(
+                        "the mount `{}` of `{}` cannot be opened: {}: {error:#}",
+                        mount.guest,
+                        self.function,
+                        mount.host.display()
+                    ),
+                )
+            })?;
+        }
+        Ok(wasi.build())
+    }
+}

@@ -1,0 +1,202 @@
+//! The executor: makes instances of a prepared function and runs calls on them.
+//!
+//! Pools, deadlines and retirement are the worker's business: here, dropping a future is what ends a call.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use tokio::sync::OwnedSemaphorePermit;
+use wasmtime::{
+    Store,
+    component::{ComponentExportIndex, Func, InstancePre, Val},
+};
+
+use super::{
+    Signature,
+    engine::{Engine, StackEngine},
+    host::{GuestState, GuestWorld},
+    limits::host_call_bytes_max,
+    trap,
+    value::payload_bytes,
+};
+use crate::{
+    call::{Answer, CallError, Context, ErrorKind, Payload},
+    executor::{Executor, Instance},
+    spec::{FunctionId, Limits},
+};
+
+/// A WebAssembly function that is compiled, linked and ready to make instances.
+pub struct WasmFunction {
+    pub(super) id: FunctionId,
+    pub(super) engine: Engine,
+    pub(super) stack_engine: Arc<StackEngine>,
+    pub(super) pre: InstancePre<GuestState>,
+    /// Keeps the compiled code, so that others with the same bytes find it.
+    pub(super) component: Arc<wasmtime::component::Component>,
+    pub(super) export: ComponentExportIndex,
+    pub(super) is_command: bool,
+    pub(super) signature: Signature,
+    pub(super) reuse: u32,
+    pub(super) limits: Limits,
+    pub(super) world: Arc<GuestWorld>,
+    /// Permits that one instance takes.
+    pub(super) weight: u32,
+}
+
+impl WasmFunction {
+    /// The function's id.
+    pub fn id(&self) -> &FunctionId {
+        &self.id
+    }
+
+    /// Whether two functions run the same compiled code.
+    pub fn shares_code_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.component, &other.component)
+    }
+
+    async fn make_instance(&self) -> Result<WasmInstance, CallError> {
+        // Before the store, so that the permits outlive it however this future ends.
+        let permits = self.permits().await?;
+        let state = GuestState::new(&self.world, &self.limits)?;
+        let mut store = Store::new(&self.stack_engine.engine, state);
+        store.limiter(|state| &mut state.limiter);
+        store.epoch_deadline_async_yield_and_update(1);
+        store.set_epoch_deadline(1);
+        store.set_hostcall_fuel(host_call_bytes_max(&self.limits));
+        let instance = {
+            let _running = self.stack_engine.ticker.running();
+            self.pre.instantiate_async(&mut store).await
+        };
+        let instance = instance.map_err(|error| self.not_made(&store, &error))?;
+        let func = instance.get_func(&mut store, self.export).ok_or_else(|| {
+            CallError::new(ErrorKind::Internal, format!("`{}`: its instance lacks the method it exports", self.id))
+        })?;
+        Ok(WasmInstance {
+            store,
+            func,
+            usable: true,
+            id: self.id.clone(),
+            limits: self.limits.clone(),
+            stack_engine: Arc::clone(&self.stack_engine),
+            is_command: self.is_command,
+            params: self.signature.params.len(),
+            has_result: self.signature.result.is_some(),
+            _permits: permits,
+        })
+    }
+
+    async fn permits(&self) -> Result<[OwnedSemaphorePermit; 2], CallError> {
+        // First the engine's own, of which a rarely used one has fewer: a wait there holds nothing that others need.
+        let own = Arc::clone(&self.stack_engine.permits).acquire_many_owned(self.weight).await;
+        let all = Arc::clone(self.engine.permits()).acquire_many_owned(self.weight).await;
+        match (own, all) {
+            (Ok(own), Ok(all)) => Ok([own, all]),
+            _ => Err(CallError::new(ErrorKind::Unavailable, "the WebAssembly engine has been closed")),
+        }
+    }
+
+    fn not_made(&self, store: &Store<GuestState>, error: &wasmtime::Error) -> CallError {
+        // A memory whose declared minimum is refused fails the whole instance.
+        match store.data().limiter.refused() {
+            Some(bytes) if error.downcast_ref::<wasmtime::Trap>().is_none() => CallError::new(
+                ErrorKind::Internal,
+                format!(
+                    "`{}` needs {bytes} bytes of memory to start, and `limits.max_memory_bytes` allows {}; raise it",
+                    self.id, self.limits.max_memory_bytes
+                ),
+            ),
+            _ => trap::call_error(&self.id, &self.limits, error),
+        }
+    }
+}
+
+impl Executor for WasmFunction {
+    fn signature(&self) -> Option<&Signature> {
+        Some(&self.signature)
+    }
+
+    fn reuse(&self) -> u32 {
+        self.reuse
+    }
+
+    fn make(&self) -> BoxFuture<'_, Result<Box<dyn Instance>, CallError>> {
+        Box::pin(async { Ok(Box::new(self.make_instance().await?) as Box<dyn Instance>) })
+    }
+}
+
+impl std::fmt::Debug for WasmFunction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WasmFunction").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// One store with one instance.
+struct WasmInstance {
+    // Before the permits and the engine, so that it is gone when others may take its place.
+    store: Store<GuestState>,
+    func: Func,
+    /// False from the start of a call until its success: a call that failed or was dropped leaves the guest in a state
+    /// that nobody knows.
+    usable: bool,
+    id: FunctionId,
+    limits: Limits,
+    stack_engine: Arc<StackEngine>,
+    is_command: bool,
+    params: usize,
+    has_result: bool,
+    _permits: [OwnedSemaphorePermit; 2],
+}
+
+impl WasmInstance {
+    async fn call(&mut self, args: Payload, context: &Arc<Context>) -> Result<Answer, CallError> {
+        let internal = |message: String| CallError::new(ErrorKind::Internal, message);
+        let Payload::Vals(args) = args else {
+            return Err(internal(format!("`{}` takes WIT values, and was called with JSON", self.id)));
+        };
+        if args.len() != self.params {
+            let (expected, found) = (self.params, args.len());
+            return Err(CallError::new(
+                ErrorKind::Invalid,
+                format!("`{}` takes {expected} arguments, and was called with {found}", self.id),
+            ));
+        }
+        if !std::mem::replace(&mut self.usable, false) {
+            return Err(internal(format!("`{}`: an instance whose last call failed was called again", self.id)));
+        }
+        self.store.data_mut().begin(context)?;
+        // The deadline is an absolute epoch, and epochs have passed since it was last set.
+        self.store.set_epoch_deadline(1);
+        // Any value: the call overwrites it.
+        let mut results = if self.has_result { vec![Val::Bool(false)] } else { Vec::new() };
+        let outcome = {
+            let _running = self.stack_engine.ticker.running();
+            self.func.call_async(&mut self.store, &args, &mut results).await
+        };
+        if let Err(error) = outcome {
+            if self.is_command && trap::exit_status(&error) == Some(0) {
+                return Ok(Answer::Val(self.has_result.then(|| Val::Result(Ok(None)))));
+            }
+            return Err(trap::call_error(&self.id, &self.limits, &error));
+        }
+        let result = results.pop();
+        let bytes = result.as_ref().map_or(0, payload_bytes);
+        if bytes > self.limits.max_result_bytes {
+            return Err(internal(format!(
+                "the result of `{}` has {bytes} bytes, and `limits.max_result_bytes` allows {}; raise it, or return less",
+                self.id, self.limits.max_result_bytes
+            )));
+        }
+        self.usable = true;
+        Ok(Answer::Val(result))
+    }
+}
+
+impl Instance for WasmInstance {
+    fn run<'a>(&'a mut self, args: Payload, context: &'a Arc<Context>) -> BoxFuture<'a, Result<Answer, CallError>> {
+        Box::pin(self.call(args, context))
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.store.data().limiter.bytes() as u64
+    }
+}

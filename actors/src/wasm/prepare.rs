@@ -1,0 +1,155 @@
+//! From a spec to a function that makes instances: read, check, wrap, compile, resolve, link.
+//!
+//! Everything here may block on files and on the compiler: it runs on a blocking thread, never on one that runs guests.
+
+use std::sync::Arc;
+
+use wasmtime::component::Component;
+
+use super::{
+    Signature, cache,
+    engine::{Engine, StackEngine, weight},
+    error::{PrepareError, PrepareWarning},
+    host::GuestWorld,
+    instance::WasmFunction,
+    link, method,
+    source::{self, Binary},
+    wit, wrap,
+};
+use crate::{
+    call::ErrorKind,
+    spec::{FunctionId, Limits, WasmSpec},
+};
+
+/// A function that is ready to make instances.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// What the tree runs.
+    pub function: Arc<WasmFunction>,
+    /// Its WIT signature.
+    pub signature: Signature,
+    /// What may surprise its author.
+    pub warnings: Vec<PrepareWarning>,
+}
+
+impl Engine {
+    /// Reads, checks, compiles and links a function. Equal bytes are compiled once, also by concurrent calls.
+    ///
+    /// Blocks on files and on the compiler: call it on a thread that may block.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the function, never an empty list. What comes first hides what could only be known
+    /// afterwards: of a file whose hash does not match, nothing else is told.
+    pub fn prepare(&self, id: &FunctionId, spec: &WasmSpec, limits: &Limits) -> Result<Prepared, Vec<PrepareError>> {
+        let one = |error: PrepareError| vec![error];
+        let field = source::field(&spec.source);
+        let binary = source::read(spec, limits.max_module_bytes).map_err(one)?;
+        let (bytes, declared) = match binary {
+            Binary::Module(bytes) => {
+                let wrapped = wrap::wrap(&bytes, spec.wit.as_deref(), &spec.method, field).map_err(one)?;
+                (wrapped, None)
+            }
+            Binary::Component(bytes) => {
+                let declared = spec.wit.as_deref().map(wit::parse).transpose().map_err(one)?;
+                (bytes, declared)
+            }
+        };
+        let stack_engine = self
+            .for_stack(limits.max_stack_bytes)
+            .map_err(|error| one(PrepareError::new("limits.max_stack_bytes", ErrorKind::Internal, error.to_string())))?;
+        let component = self.compile(&stack_engine, &bytes, field).map_err(one)?;
+        drop(bytes);
+
+        let mut errors = mounts(spec);
+        if let Some(declared) = declared {
+            errors.extend(wit::check_component(&declared, &method::exports(&component)).err().into_iter().flatten());
+        }
+        let export = method::resolve(&spec.method, &component).and_then(|export| {
+            let signature = Signature::from_func(&export.func);
+            signature.refuse_unsupported().map_err(|error| {
+                PrepareError::invalid("method", format!("`{}` cannot be called: {error}", spec.method))
+            })?;
+            Ok((export, signature))
+        });
+        let export = export.map_err(|error| errors.push(error)).ok();
+        let linked = self.link(&stack_engine, &component, id, spec).map_err(|more| errors.extend(more)).ok();
+        let weight = self.weigh(&component, &stack_engine).map_err(|error| errors.push(error)).ok();
+        let (Some((export, signature)), Some((pre, warnings)), Some(weight), true) =
+            (export, linked, weight, errors.is_empty())
+        else {
+            return Err(errors);
+        };
+        let function = WasmFunction {
+            id: id.clone(),
+            engine: self.clone(),
+            stack_engine,
+            pre,
+            component,
+            is_command: export.is_command(),
+            export: export.index,
+            signature: signature.clone(),
+            reuse: spec.reuse,
+            limits: limits.clone(),
+            world: Arc::new(GuestWorld::new(id, &spec.wasi)),
+            weight,
+        };
+        Ok(Prepared { function: Arc::new(function), signature, warnings })
+    }
+
+    fn compile(
+        &self,
+        stack_engine: &StackEngine,
+        bytes: &[u8],
+        field: &'static str,
+    ) -> Result<Arc<Component>, PrepareError> {
+        let (compiled, disk) = self.compiled();
+        let key = cache::Key::new(bytes, stack_engine.stack_bytes);
+        compiled.get_or_compile(&stack_engine.engine, key, bytes, disk).map_err(|error| {
+            let cause = error.root_cause().to_string();
+            let hint = if cause.contains("unexpected end") { "; the file may be cut off" } else { "" };
+            PrepareError::invalid(field, format!("the component does not compile: {cause}{hint}"))
+        })
+    }
+
+    fn link(
+        &self,
+        stack_engine: &StackEngine,
+        component: &Component,
+        id: &FunctionId,
+        spec: &WasmSpec,
+    ) -> Result<Linked, Vec<PrepareError>> {
+        let failed = |error: wasmtime::Error| {
+            vec![PrepareError::invalid("imports", format!("the component's imports cannot be linked: {error:#}"))]
+        };
+        let mut linker = stack_engine.linker(spec.imports).map_err(failed)?;
+        let warnings = link::complete(&mut linker, component, id, spec.imports, self.hosts())?;
+        let pre = linker.instantiate_pre(component).map_err(failed)?;
+        Ok((pre, warnings))
+    }
+
+    fn weigh(&self, component: &Component, stack_engine: &StackEngine) -> Result<u32, PrepareError> {
+        let weight = component.resources_required().map_or(1, |needed| weight(needed.num_memories, needed.num_tables));
+        let allowed = self.instances_max().min(stack_engine.instances_max);
+        if weight as usize > allowed {
+            let message = format!("one instance takes the room of {weight}, and `instances_max` allows {allowed}; raise it");
+            return Err(PrepareError::new("path", ErrorKind::Invalid, message));
+        }
+        Ok(weight)
+    }
+}
+
+type Linked = (wasmtime::component::InstancePre<super::host::GuestState>, Vec<PrepareWarning>);
+
+fn mounts(spec: &WasmSpec) -> Vec<PrepareError> {
+    let missing = |mount: &crate::spec::Mount| {
+        let reason = match std::fs::metadata(&mount.host) {
+            Ok(metadata) if metadata.is_dir() => return None,
+            Ok(_) => "it is no directory".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let place = mount.host.display();
+        let message = format!("the mount `{}` cannot be opened: {place}: {reason}", mount.guest);
+        Some(PrepareError::new("wasi.mounts", ErrorKind::NotFound, message))
+    };
+    spec.wasi.mounts.iter().filter_map(missing).collect()
+}
