@@ -100,7 +100,7 @@ fn value(text: &str) -> Result<(String, usize), &'static str> {
     Err("a quote is not closed")
 }
 
-/// The text with one variable set: its last assignment replaced, or one added at the end.
+/// The text with one variable set: its last assignment replaced, with the comment behind it, or one added at the end.
 ///
 /// # Errors
 /// The first line of `text` that is no assignment.
