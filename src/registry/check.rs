@@ -1,6 +1,7 @@
 //! Checks a marked tree against the table of fields, and reports everything that does not fit. What fields mean
 //! together is `validate`'s business.
 
+mod reference;
 mod word;
 
 use std::{ops::Range, sync::Arc};
@@ -14,7 +15,7 @@ use super::{
     document::{Node, Pair, Resolved, Value},
     kinds,
     path::FieldPath,
-    raw::{Index, Target},
+    raw::Index,
     shape::{Field, Shape},
     source::SourceFile,
 };
@@ -195,7 +196,13 @@ pub(super) fn value(scope: &mut Scope<'_>, pair: &Pair, shape: &'static Shape, p
                 }
             }
             _ => {
-                scope.wrong_type(pair, path, "a whole number");
+                let quoted = scalar.filter(|scalar| scalar.written.is_none() && scalar.text.parse::<u64>().is_ok());
+                let error = scope.wrong_type(pair, path, "a whole number");
+                if quoted.is_some() {
+                    error.help("write it without quotes");
+                } else if scalar.is_some_and(|scalar| scalar.written.is_some()) {
+                    error.help("placeholders stand in strings only");
+                }
             }
         },
         Shape::List(item) => match &node.value {
@@ -250,16 +257,15 @@ fn word(scope: &mut Scope<'_>, pair: &Pair, shape: &'static Shape, path: FieldPa
     };
     let shown = scalar.shown();
     match shape {
+        Shape::Choice(names) if names.contains(&scalar.text.as_str()) => {}
         Shape::Choice(names) => {
-            if !names.contains(&scalar.text.as_str()) {
-                let near = scope.near(&scalar.text, names.iter().copied());
-                let error = scope.error(place(pair), path, format!("`{path}` cannot be `{shown}`"));
-                match near {
-                    Some(near) => error.label(format!("did you mean `{near}`?")),
-                    None => error.label(format!("expected {}", wanted(shape))),
-                };
-                error.help(format!("it must be {}", wanted(shape)));
-            }
+            let near = scope.near(&shown, names.iter().copied());
+            let error = scope.error(place(pair), path, format!("`{path}` cannot be `{shown}`"));
+            match near {
+                Some(near) => error.label(format!("did you mean `{near}`?")),
+                None => error.label(format!("expected {}", wanted(shape))),
+            };
+            error.help(format!("it must be {}", wanted(shape)));
         }
         Shape::Duration => {
             if let Err(fault) = duration(&pair.value) {
@@ -279,13 +285,19 @@ fn word(scope: &mut Scope<'_>, pair: &Pair, shape: &'static Shape, path: FieldPa
         }
         Shape::Hash => {
             if let Err(fault) = sha256(&scalar.text) {
-                let error = scope.error(place(pair), path, fault.message());
-                error.label("expected `sha256:` and 64 hexadecimal digits");
-                error.help("`greenroom inspect FILE` prints the hash of a file");
+                // What is wrong with a value that came out of a placeholder would tell a part of it.
+                let message = match scalar.written {
+                    Some(_) => format!("`{shown}` does not come to a hash"),
+                    None => fault.message(),
+                };
+                scope
+                    .error(place(pair), path, message)
+                    .label("expected `sha256:` and 64 hexadecimal digits")
+                    .help("`greenroom inspect FILE` prints the hash of a file");
             }
         }
         Shape::Capability => capability(scope, pair, path),
-        Shape::Reference(kinds) => reference(scope, pair, kinds, path),
+        Shape::Reference(kinds) => reference::check(scope, pair, kinds, path),
         _ => {}
     }
 }
@@ -305,7 +317,7 @@ fn capability(scope: &mut Scope<'_>, pair: &Pair, path: FieldPath<'_>) {
         Err(_) => {
             let near = match Capability::of_import(text) {
                 Some(group) => Some(group.name()),
-                None => scope.near(text, Capability::ALL.into_iter().map(Capability::name)),
+                None => scope.near(&shown, Capability::ALL.into_iter().map(Capability::name)),
             };
             let error = scope.error(place(pair), path, format!("unknown capability `{shown}`"));
             if let Some(near) = near {
@@ -314,55 +326,6 @@ fn capability(scope: &mut Scope<'_>, pair: &Pair, path: FieldPath<'_>) {
             error.help(format!("there are {}", provided().map(Capability::name).collect::<Vec<_>>().join(", ")));
         }
     }
-}
-
-fn reference(scope: &mut Scope<'_>, pair: &Pair, kinds: &'static [&'static str], path: FieldPath<'_>) {
-    let (Some(index), Some(id)) = (scope.index, scope.id) else { return };
-    let Some(scalar) = pair.value.scalar() else { return };
-    let shown = scalar.shown();
-    match index.follow(id.namespace(), &scalar.text) {
-        Target::Broken => scope.failed = true,
-        Target::Entry(target) => {
-            let Some(target) = index.entries.get(target).filter(|target| !kinds.contains(&target.kind_name.as_str()))
-            else {
-                return;
-            };
-            let wanted = alternatives(kinds, "an entry of kind ");
-            scope
-                .error(place(pair), path, format!("`{path}` cannot be `{shown}`, a {} entry", target.kind_name))
-                .label(format!("expected {wanted}"))
-                .and_at(&target.file, target.name_span.clone(), "this entry");
-        }
-        Target::Missing if scope.out.is_full(scope.file.shown()) => {
-            scope.error(place(pair), path, format!("there is no entry `{shown}`"));
-        }
-        Target::Missing => {
-            let ids: Vec<_> = index.ids_of(kinds).map(|candidate| local(candidate, id.namespace())).collect();
-            let near = scope.near(&scalar.text, ids.iter().copied());
-            let other = ids.iter().copied().find(|candidate| {
-                candidate
-                    .split_once(':')
-                    .is_some_and(|(_, name)| name == scalar.text.rsplit(':').next().unwrap_or_default())
-            });
-            const IDS_SHOWN_MAX: usize = 8;
-            let help = match ids.len() {
-                0 => format!("there is no entry of kind {}", alternatives(kinds, "")),
-                1..=IDS_SHOWN_MAX => format!("there are {}", ids.join(", ")),
-                count => format!("there are {} and {} more", ids[..IDS_SHOWN_MAX].join(", "), count - IDS_SHOWN_MAX),
-            };
-            let error = scope.error(place(pair), path, format!("there is no entry `{shown}`"));
-            match other.or(near) {
-                Some(near) => error.label(format!("did you mean `{near}`?")),
-                None => error.label("no such entry"),
-            };
-            error.help(help);
-        }
-    }
-}
-
-/// An id as an entry of this namespace would write it.
-fn local<'a>(id: &'a FunctionId, namespace: &str) -> &'a str {
-    if id.namespace() == namespace { id.name() } else { id.as_str() }
 }
 
 /// Words as a list of alternatives: `a, b or c`.

@@ -198,7 +198,7 @@ pub struct Diagnostics {
     /// How many each file has, and how many of them were left out.
     per_file: HashMap<String, (usize, usize)>,
     /// Takes what goes beyond the bound, so that callers of `push` need not know of it.
-    overflow: Option<Diagnostic>,
+    overflow: Option<Box<Diagnostic>>,
 }
 
 impl Diagnostics {
@@ -211,7 +211,7 @@ impl Diagnostics {
         *count += 1;
         if *count > Self::PER_FILE_MAX {
             *left_out += 1;
-            return self.overflow.insert(diagnostic);
+            return self.overflow.insert(Box::new(diagnostic));
         }
         self.list.push(diagnostic);
         let last = self.list.len() - 1;

@@ -281,9 +281,10 @@ fn required_word<'a>(
         let near = near.filter(|near| kinds::ENTRY.iter().all(|field| field.name != *near));
         let span = near.and_then(|near| node.pair(near)).map_or(node.span.clone(), |pair| pair.key_span.clone());
         let error = scope.error(span, path, format!("this entry has no `{field}`"));
-        if near.is_some() {
-            error.label(format!("did you mean `{field}`?"));
-        }
+        match near {
+            Some(_) => error.label(format!("did you mean `{field}`?")),
+            None => error.help("an entry has at least `name:` and `kind:`"),
+        };
         return None;
     };
     let before = scope.out.len();

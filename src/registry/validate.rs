@@ -60,9 +60,8 @@ pub(super) fn validate(
         let sound_fields = !index.failed[number];
         let environment = &expanded.environment;
         let mut reader = Reader { scope, entry, node, directories: &directories, root: root_dir.as_ref(), environment };
-        let function = reader.function();
-        let failed = reader.scope.failed;
-        match function.filter(|_| sound_fields && !failed) {
+        let function = reader.function(sound_fields);
+        match function {
             Some(function) => functions.push(function),
             None => index.failed[number] = true,
         }
@@ -88,7 +87,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Reads all parts before it gives up, so that all faults are reported.
-    fn function(&mut self) -> Option<Function> {
+    fn function(&mut self, sound_fields: bool) -> Option<Function> {
         let limits = self.limits();
         let pool = self.pool();
         let (source, sha256) = match self.entry.kind_name.as_str() {
@@ -111,6 +110,9 @@ impl<'a> Reader<'a> {
             reuse,
         };
         let spec = FunctionSpec { id: self.entry.id.clone(), code: Code::Wasm(wasm), pool, limits };
+        if !sound_fields || self.scope.failed {
+            return None;
+        }
         if let Err(error) = spec.validate() {
             // Everything that a spec cannot be is checked above with its place; this is for rules that come later.
             self.scope.error(self.entry.name_span.clone(), FieldPath::Root, error.to_string());
@@ -224,13 +226,12 @@ impl<'a> Reader<'a> {
                 return Some(Source::File { directory: directory.path.clone(), path: path.to_owned() });
             }
             Ok(_) => format!("`{shown}` in `{id}` is no regular file"),
-            Err(error) if is_escape(&error) => format!("`{shown}` in `{id}` is a link that leads out of the directory"),
+            Err(error) if is_escape(&error) => format!("`{shown}` leads out of `{id}` by a symbolic link"),
             Err(error) if error.kind() == ErrorKind::NotFound => format!("there is no file `{shown}` in `{id}`"),
             Err(error) => format!("cannot find `{shown}` in `{id}`: {}", reason(&error)),
         };
         let help = self.names_like(directory, inside);
-        let error = self.scope.error(place(pair), field, message);
-        error.label("no such binary");
+        let error = self.scope.error(place(pair), field, message).label("must be a file in that directory");
         if let Some(help) = help {
             error.help(help);
         }

@@ -51,7 +51,8 @@ impl Root {
     /// All diagnostics as a user sees them, with the root's path left out.
     pub fn rendered(&self) -> String {
         let (_, diagnostics) = self.read();
-        diagnostics.render(false).replace(&self.path().display().to_string(), "ROOT")
+        let rendered = diagnostics.render(false).replace(&self.path().display().to_string(), "ROOT");
+        rendered.replace(&self.dir.path().display().to_string(), "PARENT")
     }
 }
 

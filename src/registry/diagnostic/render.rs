@@ -44,7 +44,8 @@ impl Diagnostic {
         match (&self.entry, &self.field) {
             (Some(entry), Some(field)) => Some(format!("in entry `{entry}`, field `{field}`")),
             (Some(entry), None) => Some(format!("in entry `{entry}`")),
-            _ => None,
+            (None, Some(field)) => Some(format!("in field `{field}`")),
+            (None, None) => None,
         }
     }
 

@@ -155,7 +155,7 @@ impl Resolver<'_> {
                 (format!("`{}` may be any of {ids}", shown(name)), label, vec!["write the id".to_owned()])
             }
             Found::NoVariable(kind) => {
-                let message = format!("`{}` is a {} entry, not a variable", shown(name), shown(&kind));
+                let message = format!("`{}` is of kind {}, so it is no variable", shown(name), shown(&kind));
                 (message, "expected an `env.variable` entry".to_owned(), vec![os.to_owned()])
             }
             Found::Variable(_) | Found::Nothing => {
