@@ -107,16 +107,28 @@ impl Registry {
     ///
     /// Does file I/O: call it where blocking is allowed. Creates the directories and files of entries that ask for it
     /// (`auto_init`, `auto_create`).
+    ///
+    /// ```
+    /// use std::path::Path;
+    ///
+    /// use greenroom::registry::{LoadOptions, Registry};
+    ///
+    /// let (registry, diagnostics) = Registry::read(Path::new("no/such/folder"), &LoadOptions::default());
+    /// assert!(registry.functions().is_empty());
+    /// assert!(diagnostics.render(false).starts_with("error: there is no registry at `no/such/folder`"));
+    /// ```
     pub fn read(root: &Path, options: &LoadOptions) -> (Self, Diagnostics) {
         let mut out = Diagnostics::default();
         let mut index = raw::Index::default();
         for file in source::read_all(root, &mut out) {
-            match document::parse(&file, &mut out) {
+            match document::parse(&file) {
                 Ok(Some(tree)) => index.add_file(&file, &tree, options.allow_unknown_kinds, &mut out),
                 Ok(None) => {}
                 Err(diagnostic) => drop(out.push(*diagnostic)),
             }
         }
+        // Files and directories are opened later, perhaps from another working directory.
+        let root = &root.canonicalize().unwrap_or_else(|_| root.to_owned());
         let expanded = environment::resolve(root, &mut index, &mut out);
         let functions = validate::validate(root, &mut index, &expanded, &mut out);
         out.finish();

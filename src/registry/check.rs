@@ -104,6 +104,30 @@ pub(super) fn object(
     }
 }
 
+/// Reports the keys of a mapping that were given more than once.
+pub(super) fn repeats(scope: &mut Scope<'_>, node: &Node, path: FieldPath<'_>) {
+    for repeat in &node.repeats {
+        let path = FieldPath::Field(&path, &repeat.key);
+        let file = scope.file;
+        scope
+            .error(repeat.again.clone(), path, format!("duplicate key `{}`", shown(&repeat.key)))
+            .label("given again here")
+            .and_at(file, repeat.first.clone(), "first given here")
+            .help("keep one of the two");
+    }
+}
+
+/// Reports the same for a mapping or list and all that is in it.
+pub(super) fn repeats_within(scope: &mut Scope<'_>, node: &Node, path: FieldPath<'_>) {
+    repeats(scope, node, path);
+    for pair in node.pairs() {
+        repeats_within(scope, &pair.value, FieldPath::Field(&path, &pair.key));
+    }
+    for (number, item) in node.items().iter().enumerate() {
+        repeats_within(scope, item, FieldPath::Item(&path, number));
+    }
+}
+
 /// Reports the fields that a mapping must have and has not. `span` is shown for what is not there.
 pub(super) fn required(
     scope: &mut Scope<'_>,

@@ -21,6 +21,8 @@ pub(super) struct Node {
     /// Where messages point: the value's first line.
     pub(super) span: Range<usize>,
     pub(super) value: Value,
+    /// The keys of a mapping that were given more than once; the first of each is kept.
+    pub(super) repeats: Vec<Repeat>,
     /// Nodes of this tree, itself included.
     weight: usize,
     /// Levels of lists and mappings.
@@ -41,6 +43,14 @@ pub(super) struct Pair {
     pub(super) value: Arc<Node>,
 }
 
+/// A key that a mapping has already.
+#[derive(Clone)]
+pub(super) struct Repeat {
+    pub(super) key: String,
+    pub(super) first: Range<usize>,
+    pub(super) again: Range<usize>,
+}
+
 impl Node {
     fn new(span: Range<usize>, value: Value) -> Self {
         let size = |nodes: &mut dyn Iterator<Item = &Arc<Node>>| {
@@ -53,12 +63,12 @@ impl Node {
             Value::List(items) => size(&mut items.iter()),
             Value::Map(pairs) => size(&mut pairs.iter().map(|pair| &pair.value)),
         };
-        Self { span, value, weight, height }
+        Self { span, value, repeats: Vec::new(), weight, height }
     }
 
     /// The same place with another value.
     pub(super) fn replaced(&self, value: Value) -> Arc<Self> {
-        Arc::new(Self::new(self.span.clone(), value))
+        Arc::new(Self { repeats: self.repeats.clone(), ..Self::new(self.span.clone(), value) })
     }
 
     #[cfg(test)]

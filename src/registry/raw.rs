@@ -150,6 +150,9 @@ impl Index {
                 }
             }
         });
+        let mut scope = Scope { id: id.as_ref().map(|(id, _)| id), ..Scope::of_file(file, out) };
+        check::repeats_within(&mut scope, node, if id.is_some() { FieldPath::Root } else { path });
+        let repeated = scope.failed;
         let kind = self.kind(file, node, id.as_ref().map(|(id, _)| id), path, allow_unknown_kinds, out);
         let Some((id, name_span)) = id else { return };
         let other = self.by_id.get(&id).and_then(|index| self.entries.get(*index));
@@ -168,7 +171,7 @@ impl Index {
         };
         self.by_id.insert(id.clone(), self.entries.len());
         self.entries.push(RawEntry { id, kind_name, kind, file: Arc::clone(file), name_span, node: Arc::clone(node) });
-        self.failed.push(false);
+        self.failed.push(repeated);
     }
 
     fn kind(
@@ -226,6 +229,7 @@ impl Index {
 /// Checks the fields beside `entries`.
 fn check_header(file: &Arc<SourceFile>, root: &Node, out: &mut Diagnostics) {
     let mut scope = Scope::of_file(file, out);
+    check::repeats(&mut scope, root, FieldPath::Root);
     check::object(&mut scope, root, kinds::FILE, FieldPath::Root, None);
     if root.get("entries").is_none() && !root.pairs().iter().any(|pair| closest(&pair.key, ["entries"]).is_some()) {
         scope

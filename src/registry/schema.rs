@@ -40,6 +40,8 @@ pub fn schema() -> Value {
     let entries = json!({ "type": "array", "items": { "$ref": "#/$defs/entry" } });
     let mut file = object(kinds::FILE, &[]);
     file["properties"]["entries"] = json!({ "type": ["array", "null"], "items": { "$ref": "#/$defs/entry" } });
+    // Unquoted, the version is a number in YAML, and the reader takes it as it is written.
+    file["properties"]["version"]["anyOf"] = json!([{ "enum": ["1.0", 1.0] }]);
     file["required"] = json!(["entries"]);
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",

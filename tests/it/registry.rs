@@ -280,6 +280,15 @@ fn an_error_in_one_entry_leaves_the_others_usable() {
 }
 
 #[test]
+fn an_entry_with_a_duplicate_key_is_not_run_as_half_of_what_it_says() {
+    let root = Root::with(&format!("{WAT}    meta: {{a: {{b: 1, b: 2}}}}\n"));
+    let (registry, diagnostics) = root.read();
+    assert!(registry.functions().is_empty());
+    let fields: Vec<_> = diagnostics.errors().map(|error| error.field().unwrap_or_default().to_owned()).collect();
+    assert_eq!(fields, ["meta.a.b"]);
+}
+
+#[test]
 fn entries_say_where_they_are_and_what_they_do() {
     let registry = Root::with(WAT).sound();
     let entry = &registry.entries()[0];

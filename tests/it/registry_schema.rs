@@ -81,6 +81,7 @@ fn a_file_is_a_mapping_or_a_list() {
     let validator = validator();
     assert!(validator.is_valid(&json_of("- {name: a, kind: registry.entry}")));
     assert!(validator.is_valid(&json_of("version: \"1.0\"\nnamespace: x\nentries: []")));
+    assert!(validator.is_valid(&json_of("version: 1.0\nentries: []")));
     assert!(!validator.is_valid(&json_of("version: \"2.0\"\nentries: []")));
     assert!(!validator.is_valid(&json_of("entires: []")));
     assert!(!validator.is_valid(&json_of("5")));

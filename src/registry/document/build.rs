@@ -10,22 +10,18 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::{
     super::{
-        diagnostic::{Diagnostic, Diagnostics, shown},
+        diagnostic::{Diagnostic, shown},
         source::SourceFile,
     },
-    ALIASED_NODES_MAX, DEPTH_MAX, Node, Pair, Scalar, Value,
+    ALIASED_NODES_MAX, DEPTH_MAX, Node, Pair, Repeat, Scalar, Value,
 };
 
 /// Parses one file. `Ok(None)` for a file without a value.
 ///
-/// Duplicate keys are reported and the first kept. Anything worse leaves no tree to go on with.
-pub(in super::super) fn parse(
-    file: &Arc<SourceFile>,
-    out: &mut Diagnostics,
-) -> Result<Option<Arc<Node>>, Box<Diagnostic>> {
+/// Duplicate keys are noted in the tree, and the first kept. Anything worse leaves no tree to go on with.
+pub(in super::super) fn parse(file: &Arc<SourceFile>) -> Result<Option<Arc<Node>>, Box<Diagnostic>> {
     let mut builder = Builder {
         file,
-        out,
         offsets: Offsets::new(file.text()),
         open: Vec::new(),
         root: None,
@@ -43,7 +39,6 @@ pub(in super::super) fn parse(
 
 struct Builder<'a> {
     file: &'a Arc<SourceFile>,
-    out: &'a mut Diagnostics,
     offsets: Offsets<'a>,
     open: Vec<Open>,
     root: Option<Arc<Node>>,
@@ -62,7 +57,7 @@ struct Open {
 
 enum OpenKind {
     List(Vec<Arc<Node>>),
-    Map { pairs: Vec<Pair>, keys: HashMap<String, usize>, key: Option<(String, Range<usize>)> },
+    Map { pairs: Vec<Pair>, keys: HashMap<String, usize>, key: Option<(String, Range<usize>)>, repeats: Vec<Repeat> },
 }
 
 type Step = Result<(), Box<Diagnostic>>;
@@ -89,16 +84,20 @@ impl Builder<'_> {
             }
             Event::MappingStart(anchor, tag) => {
                 self.is_text(tag.as_deref(), &span)?;
-                self.open(anchor, span, OpenKind::Map { pairs: Vec::new(), keys: HashMap::new(), key: None })?;
+                self.open(
+                    anchor,
+                    span,
+                    OpenKind::Map { pairs: Vec::new(), keys: HashMap::new(), key: None, repeats: Vec::new() },
+                )?;
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(open) = self.open.pop() else { return Ok(()) };
-                let value = match open.kind {
-                    OpenKind::List(items) => Value::List(items),
-                    OpenKind::Map { pairs, .. } => Value::Map(pairs),
+                let (value, repeats) = match open.kind {
+                    OpenKind::List(items) => (Value::List(items), Vec::new()),
+                    OpenKind::Map { pairs, repeats, .. } => (Value::Map(pairs), repeats),
                 };
                 let span = self.first_line(open.start..span.end);
-                self.add(open.anchor, Arc::new(Node::new(span, value)))?;
+                self.add(open.anchor, Arc::new(Node { repeats, ..Node::new(span, value) }))?;
             }
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
         }
@@ -144,7 +143,7 @@ impl Builder<'_> {
         };
         match &mut open.kind {
             OpenKind::List(items) => items.push(node),
-            OpenKind::Map { pairs, keys, key } => match key.take() {
+            OpenKind::Map { pairs, keys, key, repeats } => match key.take() {
                 Some((key, key_span)) => match keys.entry(key.clone()) {
                     Entry::Vacant(vacant) => {
                         vacant.insert(pairs.len());
@@ -152,13 +151,7 @@ impl Builder<'_> {
                     }
                     Entry::Occupied(first) => {
                         let first = pairs.get(*first.get()).map(|pair| pair.key_span.clone());
-                        let diagnostic = Diagnostic::error(format!("duplicate key `{}`", shown(&key)))
-                            .at(self.file, key_span, "given again here")
-                            .of(None, shown(&key));
-                        self.out
-                            .push(diagnostic)
-                            .and_at(self.file, first.unwrap_or_default(), "first given here")
-                            .help("keep one of the two");
+                        repeats.push(Repeat { key, first: first.unwrap_or_default(), again: key_span });
                     }
                 },
                 None => match node.scalar() {
