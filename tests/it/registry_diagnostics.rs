@@ -159,13 +159,19 @@ fn faults_of_pools_and_limits() {
             "    limits: {max_execution_ms: 0, max_memory_bytes: 1, max_module_bytes: 99999999999}\n",
         ),
         wat("a misspelt limit", "    limits: {max_exec_ms: 5}\n"),
+        (
+            "a source over its limit",
+            format!("{WAT}    limits: {{max_module_bytes: 8}}\n").replace("(module)", "(module (func))"),
+        ),
     ]);
     insta::assert_snapshot!(text);
 }
 
 #[test]
 fn faults_of_wasi() {
-    let data = "  - {name: data, kind: fs.directory, directory: .}\n";
+    let data = "  - {name: data, kind: fs.directory, directory: .}
+  - {name: mem, kind: env.storage.memory}
+  - {name: tok, kind: env.variable, variable: TOK, storage: mem}\n";
     let wat = |name, fields: &str| (name, format!("{WAT}    wasi: {fields}\n{data}"));
     let text = report(&[
         wat("a relative cwd", "{cwd: app}"),
@@ -178,6 +184,9 @@ fn faults_of_wasi() {
         wat("a variable that is not there", "{env: [{id: key, name: KEY}]}"),
         wat("a variable of the wrong kind", "{env: [{id: data, name: KEY}]}"),
         wat("a list as an argument", "{args: [[a]]}"),
+        wat("a NUL in an argument", "{args: [\"a\\0\"]}"),
+        wat("two variables with one name", "{env: [{id: tok}, {id: tok, name: TOK}]}"),
+        wat("a name that is none", "{env: [{id: tok, name: A=B}]}"),
     ]);
     insta::assert_snapshot!(text);
 }

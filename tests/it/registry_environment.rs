@@ -161,6 +161,34 @@ fn placeholders_are_resolved_in_strings_of_all_entries() {
 }
 
 #[test]
+fn a_name_of_the_same_namespace_wins_over_those_of_others_and_a_public_name_over_both() {
+    let root = Root::new();
+    let variable = |value: &str| {
+        format!(
+            "- {{name: s, kind: env.storage.memory}}
+- {{name: who, kind: env.variable, storage: s, default: {value}}}
+- {{name: f, kind: function.wat, source: (module), method: '${{env:who}}'}}
+"
+        )
+    };
+    root.write("a/_index.yaml", variable("from-a"));
+    root.write("b/_index.yaml", variable("from-b"));
+    let methods = |root: &Root| {
+        let registry = root.sound();
+        registry.functions().iter().map(|function| wasm(function).method.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(methods(&root), ["from-a", "from-b"]);
+    let environment = root.sound();
+    assert_eq!(environment.environment().get("who"), Err(EnvironmentError::Unknown("who".into())));
+    root.write(
+        "c/_index.yaml",
+        "- {name: s, kind: env.storage.memory}\n- {name: x, kind: env.variable, variable: who, storage: s, default: public}\n",
+    );
+    assert_eq!(methods(&root), ["public", "public"]);
+    assert_eq!(root.sound().environment().get("who"), Ok(Some("public".into())));
+}
+
+#[test]
 fn what_comes_out_of_a_placeholder_is_not_expanded_again() {
     let root = Root::with(
         "entries:
