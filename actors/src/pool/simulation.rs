@@ -120,8 +120,7 @@ impl World {
         let end = self.now + time;
         while self.now < end {
             self.now += STEP;
-            for worker in std::mem::take(&mut self.starting) {
-                self.starting.insert(worker);
+            for worker in self.starting.clone() {
                 self.up(worker);
             }
             let computing = self.running.values().filter(|(_, work)| work.sleep.is_zero()).count();

@@ -209,11 +209,7 @@ fn trap_all(
     Ok(())
 }
 
-fn link_embedder(
-    linker: &mut Linker<GuestState>,
-    import: &str,
-    hosts: &[HostInterface],
-) -> Result<(), PrepareError> {
+fn link_embedder(linker: &mut Linker<GuestState>, import: &str, hosts: &[HostInterface]) -> Result<(), PrepareError> {
     let Some(host) = hosts.iter().find(|host| provides(&host.name, import)) else {
         let message = format!(
             "the component imports `{import}`, which nobody provides: it is neither WASI nor an interface of this host"
@@ -227,10 +223,7 @@ fn link_embedder(
         };
         return Err(PrepareError::new("imports", ErrorKind::NotFound, message).with_notes(notes));
     };
-    linker
-        .instance(import)
-        .and_then(|mut linker| (host.link)(&mut linker))
-        .map_err(|error| link_error(import, &error))
+    linker.instance(import).and_then(|mut linker| (host.link)(&mut linker)).map_err(|error| link_error(import, &error))
 }
 
 /// Whether a host's interface serves an import: the same name, and a version that semantic versioning calls compatible.

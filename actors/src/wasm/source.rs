@@ -134,7 +134,8 @@ fn classify(bytes: Vec<u8>, is_text: bool, field: &'static str) -> Result<Binary
             _ => Err(refused("the code is cut off after its first bytes; copy the whole file".to_owned())),
         };
     }
-    let looks_like_text = bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| b"(;".contains(byte));
+    let looks_like_text =
+        bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| b"(;".contains(byte));
     if !is_text && !looks_like_text {
         return Err(refused(
             "this is not WebAssembly: it has neither the magic bytes of a binary nor the form of a text".to_owned(),

@@ -1,4 +1,4 @@
 //! WebAssembly functions, from their bytes to the answers of calls.
 
-mod fixture;
 mod calls;
+mod fixture;

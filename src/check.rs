@@ -1,0 +1,80 @@
+//! Checks a registry as far as a start would go: loads, compiles and links every function, and runs nothing.
+
+use std::{
+    panic::resume_unwind,
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+use greenroom_actors::{
+    spec::{Code, FunctionSpec},
+    wasm::{CacheOptions, Engine, EngineError, EngineOptions, Prepared, Signature},
+};
+
+use crate::registry::{Diagnostic, Diagnostics, LoadOptions, Registry, Severity};
+
+/// What a check found.
+#[derive(Debug)]
+pub struct Checked {
+    /// The registry, with every entry that is sound.
+    pub registry: Registry,
+    /// The functions that compile and link, in the order of ids, with their WIT signatures.
+    pub functions: Vec<(greenroom_actors::spec::FunctionId, Signature)>,
+    /// All errors and warnings of all entries.
+    pub diagnostics: Diagnostics,
+}
+
+/// Loads a registry, compiles and links its functions, several at a time. An error in one entry keeps nobody from checking
+/// the others.
+///
+/// Blocks on files and on the compiler: call it where blocking is allowed.
+///
+/// # Errors
+/// When there is no engine to compile with. What is wrong with the registry is in [`Checked::diagnostics`].
+pub fn check(root: &Path, options: &LoadOptions, cache: CacheOptions) -> Result<Checked, EngineError> {
+    let (registry, mut diagnostics) = Registry::read(root, options);
+    let engine = Engine::new(EngineOptions { cache, ..EngineOptions::default() })?;
+    let specs = registry.functions();
+    let next = AtomicUsize::new(0);
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(specs.len().max(1));
+    let work = || {
+        let mut done = Vec::new();
+        while let Some(spec) = specs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            done.push((spec, prepare(&engine, &registry, spec)));
+        }
+        done
+    };
+    let mut results = thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let join = |thread: thread::ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+        threads.into_iter().flat_map(join).collect::<Vec<_>>()
+    });
+    results.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
+    let mut functions = Vec::new();
+    for (spec, (prepared, found)) in results {
+        diagnostics.extend(found);
+        functions.extend(prepared.map(|prepared| (spec.id.clone(), prepared.signature)));
+    }
+    Ok(Checked { registry, functions, diagnostics })
+}
+
+fn prepare(engine: &Engine, registry: &Registry, spec: &FunctionSpec) -> (Option<Prepared>, Vec<Diagnostic>) {
+    let Code::Wasm(wasm) = &spec.code else { return (None, Vec::new()) };
+    let help = |notes: &[String]| (!notes.is_empty()).then(|| notes.join("\n"));
+    match engine.prepare(&spec.id, wasm, &spec.limits) {
+        Ok(prepared) => {
+            let warning = |w: &greenroom_actors::wasm::PrepareWarning| {
+                registry.diagnose(&spec.id, w.field, w.message.clone(), help(&w.notes), Severity::Warning)
+            };
+            let warnings = prepared.warnings.iter().map(warning).collect();
+            (Some(prepared), warnings)
+        }
+        Err(errors) => {
+            let error = |e: &greenroom_actors::wasm::PrepareError| {
+                registry.diagnose(&spec.id, e.field, e.message.clone(), help(&e.notes), Severity::Error)
+            };
+            (None, errors.iter().map(error).collect())
+        }
+    }
+}
