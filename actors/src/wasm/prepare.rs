@@ -54,9 +54,9 @@ impl Engine {
                 (bytes, declared)
             }
         };
-        let stack_engine = self
-            .for_stack(limits.max_stack_bytes)
-            .map_err(|error| one(PrepareError::new("limits.max_stack_bytes", ErrorKind::Internal, error.to_string())))?;
+        let stack_engine = self.for_stack(limits.max_stack_bytes).map_err(|error| {
+            one(PrepareError::new("limits.max_stack_bytes", ErrorKind::Internal, error.to_string()))
+        })?;
         let component = self.compile(&stack_engine, &bytes, field).map_err(one)?;
         drop(bytes);
 
@@ -106,7 +106,7 @@ impl Engine {
         let key = cache::Key::new(bytes, stack_engine.stack_bytes);
         compiled.get_or_compile(&stack_engine.engine, key, bytes, disk).map_err(|error| {
             let cause = error.root_cause().to_string();
-            let hint = if cause.contains("unexpected end") { "; the file may be cut off" } else { "" };
+            let hint = source::cut_off_hint(&cause);
             PrepareError::invalid(field, format!("the component does not compile: {cause}{hint}"))
         })
     }
@@ -131,7 +131,8 @@ impl Engine {
         let weight = component.resources_required().map_or(1, |needed| weight(needed.num_memories, needed.num_tables));
         let allowed = self.instances_max().min(stack_engine.instances_max);
         if weight as usize > allowed {
-            let message = format!("one instance takes the room of {weight}, and `instances_max` allows {allowed}; raise it");
+            let message =
+                format!("one instance takes the room of {weight}, and `instances_max` allows {allowed}; raise it");
             return Err(PrepareError::new("path", ErrorKind::Invalid, message));
         }
         Ok(weight)

@@ -44,6 +44,12 @@ pub(crate) fn field(source: &Source) -> &'static str {
     }
 }
 
+/// What to add to an error about bytes that end before their headers say.
+pub(super) fn cut_off_hint(message: &str) -> &'static str {
+    let is_cut = message.contains("unexpected end") || message.contains("is out of bounds (bound");
+    if is_cut { "; the file may be cut off" } else { "" }
+}
+
 fn read_file(directory: &std::path::Path, path: &str, bytes_max: u64) -> Result<Vec<u8>, PrepareError> {
     let refused = |kind, message: String| PrepareError::new("path", kind, message);
     let relative = path.trim_start_matches('/');
@@ -134,7 +140,8 @@ fn classify(bytes: Vec<u8>, is_text: bool, field: &'static str) -> Result<Binary
             _ => Err(refused("the code is cut off after its first bytes; copy the whole file".to_owned())),
         };
     }
-    let looks_like_text = bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| b"(;".contains(byte));
+    let looks_like_text =
+        bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| b"(;".contains(byte));
     if !is_text && !looks_like_text {
         return Err(refused(
             "this is not WebAssembly: it has neither the magic bytes of a binary nor the form of a text".to_owned(),

@@ -44,8 +44,7 @@ impl Ticker {
             ended: AtomicBool::new(false),
         });
         let of_thread = Arc::clone(&shared);
-        let handle =
-            thread::Builder::new().name("greenroom-epoch".to_owned()).spawn(move || run(&of_thread, &tick))?;
+        let handle = thread::Builder::new().name("greenroom-epoch".to_owned()).spawn(move || run(&of_thread, &tick))?;
         let thread = handle.thread().clone();
         Ok(Self { shared, handle: Some(handle), thread })
     }
@@ -131,9 +130,7 @@ mod tests {
 
         let guests = (ticker.running(), ticker.running());
         let before = ticks.load(Ordering::SeqCst);
-        eventually("ticks beyond the idle ones", || {
-            ticks.load(Ordering::SeqCst) > before + 2 * u64::from(IDLE_TICKS)
-        });
+        eventually("ticks beyond the idle ones", || ticks.load(Ordering::SeqCst) > before + 2 * u64::from(IDLE_TICKS));
         assert!(!ticker.is_parked());
 
         drop(guests);

@@ -113,9 +113,7 @@ pub(super) fn parse(text: &str) -> Result<Wit, PrepareError> {
     let located = |message: String, span: Span| package.error(text, &message, span.is_known().then(|| span.start()));
     let group = sources.parse().map_err(|(_, error)| located(error.kind().to_string(), error.kind().span()))?;
     let mut resolve = Resolve::default();
-    let main = resolve
-        .push_group(group)
-        .map_err(|error| located(error.kind().to_string(), error.kind().span()))?;
+    let main = resolve.push_group(group).map_err(|error| located(error.kind().to_string(), error.kind().span()))?;
     let worlds = &resolve.packages[main].worlds;
     let (Some(world), 1) = (worlds.values().next().copied(), worlds.len()) else {
         let names: Vec<_> = worlds.keys().map(|name| format!("`{name}`")).collect();

@@ -19,7 +19,12 @@ use super::{error::PrepareError, wit};
 ///
 /// # Errors
 /// Why module and `wit` do not fit, or what the module lacks or imports that no component can have.
-pub(super) fn wrap(module: &[u8], wit: Option<&str>, method: &str, field: &'static str) -> Result<Vec<u8>, PrepareError> {
+pub(super) fn wrap(
+    module: &[u8],
+    wit: Option<&str>,
+    method: &str,
+    field: &'static str,
+) -> Result<Vec<u8>, PrepareError> {
     let core = CoreModule::read(module, field)?;
     core.refuse_old_wasi(field)?;
     let world = match wit {
@@ -43,8 +48,7 @@ pub(super) fn wrap(module: &[u8], wit: Option<&str>, method: &str, field: &'stat
     }
     let blame = if wit.is_some() { "wit" } else { field };
     let encode = || {
-        let mut encoder =
-            ComponentEncoder::default().validate(false).realloc_via_memory_grow(true).module(&bytes)?;
+        let mut encoder = ComponentEncoder::default().validate(false).realloc_via_memory_grow(true).module(&bytes)?;
         if core.is_command() {
             encoder = encoder.adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER)?;
         } else if core.uses_preview1() {

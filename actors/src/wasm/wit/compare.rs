@@ -11,32 +11,37 @@ use crate::wasm::{Signature, error::PrepareError, method::Export, names};
 /// # Errors
 /// Each function that is missing or has another type.
 pub(in crate::wasm) fn check_component(wit: &Wit, exports: &[Export]) -> Result<(), Vec<PrepareError>> {
-    let errors: Vec<_> = wit.exports().iter().filter_map(|declared| {
-        let func = declared.func;
-        let found = exports.iter().find(|export| {
-            names::same(&export.name, &func.name)
-                && match (&declared.interface, &export.interface) {
-                    (None, interface) => interface.is_none(),
-                    (Some(declared), Some(exported)) => {
-                        names::interface_parts(declared).1 == names::interface_parts(exported).1
+    let errors: Vec<_> = wit
+        .exports()
+        .iter()
+        .filter_map(|declared| {
+            let func = declared.func;
+            let found = exports.iter().find(|export| {
+                names::same(&export.name, &func.name)
+                    && match (&declared.interface, &export.interface) {
+                        (None, interface) => interface.is_none(),
+                        (Some(declared), Some(exported)) => {
+                            names::interface_parts(declared).1 == names::interface_parts(exported).1
+                        }
+                        (Some(_), None) => false,
                     }
-                    (Some(_), None) => false,
-                }
-        });
-        let Some(found) = found else {
-            let message = format!("`wit` says `{}`, but the component exports no such function", wit.describe(func));
-            return Some(PrepareError::invalid("wit", message));
-        };
-        (!same_function(&wit.resolve, func, &found.func)).then(|| {
-            let own = Signature::from_func(&found.func);
-            let message = format!(
-                "`wit` says `{}`, but the component's own type is `{}: func{own}`; a component needs no `wit`",
-                wit.describe(func),
-                found.name
-            );
-            PrepareError::invalid("wit", message)
+            });
+            let Some(found) = found else {
+                let message =
+                    format!("`wit` says `{}`, but the component exports no such function", wit.describe(func));
+                return Some(PrepareError::invalid("wit", message));
+            };
+            (!same_function(&wit.resolve, func, &found.func)).then(|| {
+                let own = Signature::from_func(&found.func);
+                let message = format!(
+                    "`wit` says `{}`, but the component's own type is `{}: func{own}`; a component needs no `wit`",
+                    wit.describe(func),
+                    found.name
+                );
+                PrepareError::invalid("wit", message)
+            })
         })
-    }).collect();
+        .collect();
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 

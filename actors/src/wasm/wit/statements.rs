@@ -85,7 +85,10 @@ impl Package {
         let (line, column) = (before.matches('\n').count() + 1, text[line_start..offset].chars().count() + 1);
         let shown = text[line_start..].lines().next().unwrap_or_default();
         PrepareError::invalid("wit", format!("`wit` does not parse: {message} (line {line}, column {column})"))
-            .with_notes([format!("{line} | {shown}"), format!("{:>width$}", '^', width = line.to_string().len() + 3 + column)])
+            .with_notes([
+                format!("{line} | {shown}"),
+                format!("{:>width$}", '^', width = line.to_string().len() + 3 + column),
+            ])
     }
 
     /// The offset in the author's text of an offset in the package.
@@ -203,7 +206,10 @@ mod tests {
             words("/// doc; {\nrecord r { x: u8, } /* } /* ; */ */ f: func(r: r);"),
             [("record", false, true), ("f", true, true)]
         );
-        assert_eq!(words("use a:b/c.{d}; @since(version = 1.0.0)\nf: func();"), [("use", false, true), ("f", true, true)]);
+        assert_eq!(
+            words("use a:b/c.{d}; @since(version = 1.0.0)\nf: func();"),
+            [("use", false, true), ("f", true, true)]
+        );
         assert_eq!(words(" // nothing\n"), []);
         assert_eq!(words("}}};é{"), [("", false, true), ("", false, true), ("", false, true), ("", false, false)]);
     }

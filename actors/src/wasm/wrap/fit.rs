@@ -2,7 +2,10 @@
 //! function of one where there is.
 
 use wasmparser::ValType;
-use wit_parser::{Resolve, Type, TypeDefKind, abi::{AbiVariant, WasmType}};
+use wit_parser::{
+    Resolve, Type, TypeDefKind,
+    abi::{AbiVariant, WasmType},
+};
 
 use super::core::{CoreFunc, CoreModule, type_text};
 use crate::{
@@ -20,7 +23,9 @@ use crate::{
 /// When `method` is a function that needs a `wit`, or the module has nothing to call.
 pub(super) fn world_of(core: &CoreModule, method: &str) -> Result<Option<String>, PrepareError> {
     let wanted = core.funcs.iter().find(|func| names::same(&func.name, method));
-    if let Some(func) = wanted.filter(|func| !is_infrastructure(&func.name)) && let Err(reason) = wit_of(func) {
+    if let Some(func) = wanted.filter(|func| !is_infrastructure(&func.name))
+        && let Err(reason) = wit_of(func)
+    {
         return Err(PrepareError::invalid("method", format!("`{}` is {}: {reason}", func.name, func.type_text())));
     }
     let mut text = String::new();
@@ -131,11 +136,13 @@ fn find<'a>(core: &'a CoreModule, export: &WitExport<'_>, name: &str) -> Option<
 
 fn absent(core: &CoreModule, wit: &Wit, export: &WitExport<'_>) -> PrepareError {
     let candidates = core.funcs.iter().map(|func| func.name.as_str()).filter(|name| !is_infrastructure(name));
-    let hint = did_you_mean(&export.func.name, candidates)
-        .map(|name| format!("; did you mean `{name}`?"))
-        .unwrap_or_default();
-    PrepareError::invalid("wit", format!("`wit` says `{}`, but the module exports no such function{hint}", wit.describe(export.func)))
-        .with_notes(listed(core))
+    let hint =
+        did_you_mean(&export.func.name, candidates).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+    PrepareError::invalid(
+        "wit",
+        format!("`wit` says `{}`, but the module exports no such function{hint}", wit.describe(export.func)),
+    )
+    .with_notes(listed(core))
 }
 
 fn check_type(wit: &Wit, export: &WitExport<'_>, func: &CoreFunc) -> Result<(), PrepareError> {
@@ -175,7 +182,10 @@ fn check_memory(core: &CoreModule, wit: &Wit, export: &WitExport<'_>) -> Result<
         signature.retptr || export.func.result.as_ref().is_some_and(|ty| is_in_memory(&wit.resolve, ty));
     let lacking = |what: &str, why: &str| {
         let described = wit.describe(export.func);
-        Err(PrepareError::invalid("wit", format!("`wit` says `{described}`, but the module exports no `{what}`, {why}")))
+        Err(PrepareError::invalid(
+            "wit",
+            format!("`wit` says `{described}`, but the module exports no `{what}`, {why}"),
+        ))
     };
     if (passes_memory || returns_memory) && !core.has_memory {
         return lacking("memory", "through which strings, lists and records pass");

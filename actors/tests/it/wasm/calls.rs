@@ -1,9 +1,6 @@
 //! Calls of components and wrapped modules, with values of every sort.
 
-use greenroom_actors::{
-    ErrorKind,
-    executor::Executor,
-};
+use greenroom_actors::{ErrorKind, executor::Executor};
 use serde_json::json;
 
 use super::fixture::*;
@@ -34,7 +31,8 @@ fn the_example_of_the_documentation_runs() {
 fn a_wrapped_module_takes_and_returns_strings_and_lists() {
     let prepared = prepare(&with_wit(text(ECHO, "echo"), "echo: func(text: string) -> string;"));
     assert_eq!(call(&prepared, json!(["grün"])).unwrap(), json!("grün"));
-    let prepared = prepare(&with_wit(text(ECHO, "echo"), "record p { x: u32, y: f32 }\necho: func(all: list<p>) -> list<p>;"));
+    let prepared =
+        prepare(&with_wit(text(ECHO, "echo"), "record p { x: u32, y: f32 }\necho: func(all: list<p>) -> list<p>;"));
     let points = json!([[{"x": 1, "y": 0.5}, {"x": 2, "y": -1.0}]]);
     assert_eq!(call(&prepared, points.clone()).unwrap(), points[0]);
 }
