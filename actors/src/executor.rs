@@ -6,9 +6,11 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
-    call::{Answer, CallError, Context, Payload},
+    call::{Answer, CallError, Context, ErrorKind, Payload},
     wasm::Signature,
 };
 
@@ -42,5 +44,33 @@ pub trait Instance: Send {
     /// Linear memory in use, in bytes, for the metrics.
     fn memory_bytes(&self) -> u64 {
         0
+    }
+}
+
+/// Makes the arguments of a call from anything that serialises, as the function takes them.
+pub(crate) fn payload<A: Serialize + ?Sized>(args: &A, executor: &dyn Executor) -> Result<Payload, CallError> {
+    match executor.signature() {
+        Some(signature) => Ok(Payload::Vals(signature.encode(args)?)),
+        None => match serde_json::to_value(args) {
+            Ok(Value::Array(args)) => Ok(Payload::Json(args)),
+            Ok(Value::Null) => Ok(Payload::Json(Vec::new())),
+            Ok(single) => Ok(Payload::Json(vec![single])),
+            Err(error) => Err(CallError::new(ErrorKind::Invalid, format!("the arguments are not JSON: {error}"))),
+        },
+    }
+}
+
+/// Turns arguments into what the function takes, before a worker is taken for it.
+pub(crate) fn fit(args: Payload, executor: &dyn Executor) -> Result<Payload, CallError> {
+    match (args, executor.signature()) {
+        (Payload::Json(args), Some(signature)) => Ok(Payload::Vals(signature.encode(&args)?)),
+        (Payload::Vals(vals), Some(signature)) => {
+            signature.check(&vals)?;
+            Ok(Payload::Vals(vals))
+        }
+        (Payload::Vals(_), None) => {
+            Err(CallError::new(ErrorKind::Invalid, "this function is no WebAssembly function; it takes JSON arguments"))
+        }
+        (args @ Payload::Json(_), None) => Ok(args),
     }
 }

@@ -1,10 +1,30 @@
 //! The supervision tree, pools and WebAssembly executor of Greenroom.
+//!
+//! ```text
+//! root ── function supervisor ┬─ dispatcher     queues, hands out, enforces deadlines
+//!         (one per function)  └─ workers …      run calls on the guest threads, next instance ready
+//! ```
+//!
+//! A call takes this way: [`Runtime::call`] finds the function in the directory, the gate bounds it, the dispatcher queues
+//! it and hands it to a worker, the worker runs it on an instance and answers the caller.
+//!
+//! This crate never sees YAML, HTTP or a command line; functions come as [`spec::FunctionSpec`].
 
 pub mod call;
+mod directory;
 mod dispatcher;
 pub mod executor;
-mod metrics;
+mod function;
+pub mod metrics;
+mod pool;
+mod root;
+mod runtime;
 pub mod spec;
+mod threads;
 pub mod wasm;
+mod worker;
 
 pub use call::{Answer, CallError, CallOptions, Context, ErrorKind, Payload};
+pub use dispatcher::CallMessage;
+pub use runtime::{FunctionFault, Runtime, RuntimeBuilder, StartError};
+pub use {ractor, wasmtime};

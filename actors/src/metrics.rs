@@ -1,6 +1,224 @@
-//! x
-use crate::CallError;
-pub(crate) struct FunctionMetrics;
+//! Every metric: its name, unit and labels. Whoever observes something calls a method here; nobody else names a metric.
+//!
+//! Only the [`metrics`] facade is used: no recorder is installed. Handles are taken once per function, so a recorder must
+//! be installed before the runtime starts. Durations are seconds, sizes bytes.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+
+use crate::call::{CallError, ErrorKind};
+
+const CALLS: &str = "greenroom_calls_total";
+const CALL_DURATION: &str = "greenroom_call_duration_seconds";
+const QUEUE_WAIT: &str = "greenroom_queue_wait_seconds";
+const QUEUE_DEPTH: &str = "greenroom_queue_depth";
+const WORKERS: &str = "greenroom_workers";
+const WORKER_ENDS: &str = "greenroom_worker_ends_total";
+const INSTANCES: &str = "greenroom_instances";
+const INSTANCES_MADE: &str = "greenroom_instances_made_total";
+const INSTANCES_FAILED: &str = "greenroom_instances_failed_total";
+const KILL_LATENESS: &str = "greenroom_kill_lateness_seconds";
+const RESTARTS: &str = "greenroom_restarts_total";
+const GUEST_MEMORY: &str = "greenroom_guest_memory_bytes";
+
+/// Why a worker ended, as the label `reason`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Killed: `limits.max_execution_ms` or the caller's timeout passed.
+    Deadline,
+    /// Killed: the caller of its call went away.
+    Canceled,
+    /// Its pool had no more use for it.
+    Idle,
+    /// It could not make its instance.
+    Instance,
+    /// It failed: a fault of the host.
+    Crash,
+    /// Its function stopped or restarted.
+    Shutdown,
+}
+
+impl End {
+    const ALL: [(Self, &str); 6] = [
+        (Self::Deadline, "deadline"),
+        (Self::Canceled, "canceled"),
+        (Self::Idle, "idle"),
+        (Self::Instance, "instance"),
+        (Self::Crash, "crash"),
+        (Self::Shutdown, "shutdown"),
+    ];
+}
+
+/// Which actor was started again, as the label `actor`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Restart {
+    /// A worker, after it was killed or crashed.
+    Worker,
+    /// A dispatcher, with all its workers.
+    Dispatcher,
+    /// A whole function.
+    Supervisor,
+}
+
+/// The metrics of one function.
+pub(crate) struct FunctionMetrics {
+    ok: Counter,
+    errors: [Counter; ErrorKind::ALL.len()],
+    call_duration: Histogram,
+    queue_wait: Histogram,
+    queue_depth: Gauge,
+    workers: [Gauge; 3],
+    ends: [Counter; End::ALL.len()],
+    instances_ready: Gauge,
+    instances_running: Gauge,
+    instances_made: Counter,
+    instances_failed: Counter,
+    kill_lateness: Histogram,
+    restarts: [Counter; 3],
+    memory: Gauge,
+    memory_now: AtomicU64,
+}
+
 impl FunctionMetrics {
-    pub(crate) fn answered(&self, _: Result<(), &CallError>) {}
+    pub(crate) fn new(function: &str) -> Self {
+        let label = |name: &'static str, key: &'static str, value: &'static str| counter!(name, "function" => function.to_owned(), key => value);
+        let one = |name: &'static str| counter!(name, "function" => function.to_owned());
+        let state =
+            |name: &'static str, state: &'static str| gauge!(name, "function" => function.to_owned(), "state" => state);
+        Self {
+            ok: label(CALLS, "outcome", "ok"),
+            errors: ErrorKind::ALL.map(|kind| label(CALLS, "outcome", kind.name())),
+            call_duration: histogram!(CALL_DURATION, "function" => function.to_owned()),
+            queue_wait: histogram!(QUEUE_WAIT, "function" => function.to_owned()),
+            queue_depth: gauge!(QUEUE_DEPTH, "function" => function.to_owned()),
+            workers: ["starting", "idle", "running"].map(|name| state(WORKERS, name)),
+            ends: End::ALL.map(|(_, name)| label(WORKER_ENDS, "reason", name)),
+            instances_ready: state(INSTANCES, "ready"),
+            instances_running: state(INSTANCES, "running"),
+            instances_made: one(INSTANCES_MADE),
+            instances_failed: one(INSTANCES_FAILED),
+            kill_lateness: histogram!(KILL_LATENESS, "function" => function.to_owned()),
+            restarts: ["worker", "dispatcher", "supervisor"].map(|actor| label(RESTARTS, "actor", actor)),
+            memory: gauge!(GUEST_MEMORY, "function" => function.to_owned()),
+            memory_now: AtomicU64::new(0),
+        }
+    }
+
+    /// A call had its answer.
+    pub(crate) fn answered(&self, outcome: Result<(), &CallError>) {
+        match outcome {
+            Ok(()) => self.ok.increment(1),
+            Err(error) => self.errors[error.kind() as usize].increment(1),
+        }
+    }
+
+    /// A worker started a call that had waited this long.
+    pub(crate) fn started(&self, waited: Duration) {
+        self.queue_wait.record(waited.as_secs_f64());
+    }
+
+    /// A call ended on its worker after this long, well or not.
+    pub(crate) fn ended(&self, ran: Duration) {
+        self.call_duration.record(ran.as_secs_f64());
+    }
+
+    /// Calls that wait, and workers that start, idle and run, now.
+    pub(crate) fn census(&self, waiting: usize, workers: [usize; 3]) {
+        self.queue_depth.set(waiting as f64);
+        for (gauge, count) in self.workers.iter().zip(workers) {
+            gauge.set(count as f64);
+        }
+    }
+
+    pub(crate) fn worker_ended(&self, end: End) {
+        self.ends[end as usize].increment(1);
+    }
+
+    /// A worker was dead this long after it should have been.
+    pub(crate) fn kill_lateness(&self, late: Duration) {
+        self.kill_lateness.record(late.as_secs_f64());
+    }
+
+    pub(crate) fn restarted(&self, what: Restart) {
+        self.restarts[what as usize].increment(1);
+    }
+
+    pub(crate) fn instance_failed(&self) {
+        self.instances_failed.increment(1);
+    }
+
+    /// An instance was made; it counts until the guard is dropped.
+    pub(crate) fn instance_made(self: &std::sync::Arc<Self>) -> LiveInstance {
+        self.instances_made.increment(1);
+        self.instances_ready.increment(1.0);
+        LiveInstance { metrics: self.clone(), running: false, memory: 0 }
+    }
+
+    fn memory_moved(&self, from: u64, to: u64) {
+        let before = self.memory_now.fetch_add(to.wrapping_sub(from), Ordering::Relaxed);
+        self.memory.set(before.wrapping_add(to).wrapping_sub(from) as f64);
+    }
+}
+
+/// One live instance, as the gauges count it.
+pub(crate) struct LiveInstance {
+    metrics: std::sync::Arc<FunctionMetrics>,
+    running: bool,
+    memory: u64,
+}
+
+impl LiveInstance {
+    /// The instance runs a call, or waits for one.
+    pub(crate) fn running(&mut self, running: bool) {
+        if self.running == running {
+            return;
+        }
+        self.running = running;
+        let (from, to) = match running {
+            true => (&self.metrics.instances_ready, &self.metrics.instances_running),
+            false => (&self.metrics.instances_running, &self.metrics.instances_ready),
+        };
+        from.decrement(1.0);
+        to.increment(1.0);
+    }
+
+    /// The instance has this much linear memory.
+    pub(crate) fn memory(&mut self, bytes: u64) {
+        self.metrics.memory_moved(self.memory, bytes);
+        self.memory = bytes;
+    }
+}
+
+impl Drop for LiveInstance {
+    fn drop(&mut self) {
+        self.running(false);
+        self.metrics.instances_ready.decrement(1.0);
+        self.memory(0);
+    }
+}
+
+/// Gives every metric its help text and unit. For embedders to call once, after they install a recorder.
+pub fn describe() {
+    use metrics::Unit::{Bytes, Seconds};
+    describe_counter!(CALLS, "Calls answered, by outcome: ok or the kind of the error.");
+    describe_histogram!(CALL_DURATION, Seconds, "How long calls ran on their worker.");
+    describe_histogram!(QUEUE_WAIT, Seconds, "How long calls waited before a worker started them.");
+    describe_gauge!(QUEUE_DEPTH, "Calls that wait for a worker.");
+    describe_gauge!(WORKERS, "Workers by state: starting, idle or running.");
+    describe_counter!(WORKER_ENDS, "Workers that ended, by reason.");
+    describe_gauge!(INSTANCES, "Live instances by state: ready or running.");
+    describe_counter!(INSTANCES_MADE, "Instances made.");
+    describe_counter!(INSTANCES_FAILED, "Instances that could not be made.");
+    describe_histogram!(KILL_LATENESS, Seconds, "How long after its deadline a killed worker was gone.");
+    describe_counter!(RESTARTS, "Actors started again after they ended unasked.");
+    describe_gauge!(GUEST_MEMORY, Bytes, "Linear memory of all live instances.");
+    describe_histogram!("greenroom_compile_seconds", Seconds, "How long compiling a module or component took.");
+    describe_counter!("greenroom_cache_hits_total", "Modules and components loaded from the compile cache.");
+    describe_counter!("greenroom_cache_misses_total", "Modules and components compiled anew.");
 }

@@ -59,6 +59,12 @@ impl FromStr for FunctionId {
     }
 }
 
+impl std::borrow::Borrow<str> for FunctionId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for FunctionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -153,8 +159,8 @@ impl fmt::Debug for Source {
     }
 }
 
-/// The WASI world a guest sees.
-#[derive(Debug, Clone, Default)]
+/// The WASI world a guest sees. `Debug` only counts the arguments, which may hold secrets.
+#[derive(Clone, Default)]
 pub struct WasiSpec {
     /// Arguments after `argv[0]`, which is the entry's name.
     pub args: Vec<String>,
@@ -164,6 +170,17 @@ pub struct WasiSpec {
     pub env: Vec<EnvBinding>,
     /// Directories of the host that the guest sees.
     pub mounts: Vec<Mount>,
+}
+
+impl fmt::Debug for WasiSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WasiSpec")
+            .field("args", &format_args!("{} of them", self.args.len()))
+            .field("cwd", &self.cwd)
+            .field("env", &self.env)
+            .field("mounts", &self.mounts)
+            .finish()
+    }
 }
 
 /// One environment variable of a guest.

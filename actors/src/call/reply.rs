@@ -4,13 +4,13 @@
 //! unanswered answers `unavailable`. The permit of the gate sits beside the port, so that room in the queue comes back
 //! with the answer.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ractor::RpcReplyPort;
 use tokio::sync::oneshot;
 
 use super::{Answer, CallError, ErrorKind};
-use crate::{dispatcher::Permit, metrics::FunctionMetrics};
+use crate::{dispatcher::Permit, metrics::FunctionMetrics, pool::CallId};
 
 /// Where an answer goes.
 pub(crate) enum Port {
@@ -24,11 +24,22 @@ pub(crate) enum Port {
 pub(crate) struct Reply {
     open: Mutex<Option<(Port, Permit)>>,
     metrics: Arc<FunctionMetrics>,
+    id: OnceLock<CallId>,
 }
 
 impl Reply {
     pub(crate) fn new(port: Port, permit: Permit, metrics: Arc<FunctionMetrics>) -> Self {
-        Self { open: Mutex::new(Some((port, permit))), metrics }
+        Self { open: Mutex::new(Some((port, permit))), metrics, id: OnceLock::new() }
+    }
+
+    /// Gives the call the name by which its dispatcher knows it. A name is given once.
+    pub(crate) fn name(&self, id: CallId) {
+        self.id.get_or_init(|| id);
+    }
+
+    /// The name by which the dispatcher knows the call; `None` before it has arrived there.
+    pub(crate) fn id(&self) -> Option<CallId> {
+        self.id.get().copied()
     }
 
     /// Answers, unless somebody has. Returns whether this was the answer.

@@ -79,3 +79,6 @@ impl fmt::Display for Signature {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+//! Where to find a function by its id: its gate, its dispatcher and its signature.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use ractor::ActorRef;
+
+use crate::{
+    call::{CallError, ErrorKind},
+    dispatcher::{CallMessage, Gate},
+    executor::Executor,
+    metrics::FunctionMetrics,
+    spec::FunctionId,
+};
+
+/// What a caller needs of a function.
+pub(crate) struct Entry {
+    pub(crate) dispatcher: ActorRef<CallMessage>,
+    pub(crate) executor: Arc<dyn Executor>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) metrics: Arc<FunctionMetrics>,
+}
+
+/// The functions of one runtime. A function whose dispatcher starts again takes the place of its old entry.
+#[derive(Default)]
+pub(crate) struct Directory {
+    entries: DashMap<FunctionId, Arc<Entry>>,
+}
+
+impl Directory {
+    /// The name of a function's dispatcher in ractor's registry.
+    pub(crate) fn actor_name(runtime: &str, id: &FunctionId) -> String {
+        format!("{runtime}/{id}")
+    }
+
+    pub(crate) fn insert(&self, id: FunctionId, entry: Entry) {
+        self.entries.insert(id, Arc::new(entry));
+    }
+
+    pub(crate) fn find(&self, id: &str) -> Result<Arc<Entry>, CallError> {
+        self.entries.get(id).map(|entry| entry.clone()).ok_or_else(|| self.not_found(id))
+    }
+
+    pub(crate) fn ids(&self) -> Vec<FunctionId> {
+        let mut ids: Vec<_> = self.entries.iter().map(|entry| entry.key().clone()).collect();
+        ids.sort();
+        ids
+    }
+
+    pub(crate) fn gates(&self) -> Vec<Arc<Gate>> {
+        self.entries.iter().map(|entry| entry.gate.clone()).collect()
+    }
+
+    fn not_found(&self, id: &str) -> CallError {
+        metrics::counter!("greenroom_calls_total", "function" => "none", "outcome" => "not_found").increment(1);
+        CallError::new(ErrorKind::NotFound, format!("there is no function `{id}`"))
+    }
+}

@@ -1,0 +1,241 @@
+//! The runtime as its users hold it: start a tree, call functions, stop.
+//!
+//! A call is looked up in the directory, its arguments are converted, the gate lets it in, and the dispatcher has it. What
+//! happens then is the tree's business; this file waits for the answer, and cancels the call when nobody waits any more.
+
+mod builder;
+
+use std::{
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
+
+pub use builder::{FunctionFault, RuntimeBuilder, StartError};
+use futures::future::join_all;
+use ractor::{ActorCell, ActorRef};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use tokio::sync::{Semaphore, oneshot};
+use wasmtime::component::Val;
+
+use crate::{
+    call::{Answer, CallError, CallOptions, ErrorKind, Payload, Port, Reply},
+    directory::{Directory, Entry},
+    dispatcher::{Call, CallMessage},
+    executor,
+    root::RootMessage,
+    spec::FunctionId,
+    threads::GuestThreads,
+    wasm::{self, Signature},
+};
+
+/// A running tree of functions. Cheap to clone; the tree stops when the last clone is dropped, unless it was started
+/// under a supervisor of yours, which then owns it.
+///
+/// ```no_run
+/// # async fn example(spec: greenroom_actors::spec::FunctionSpec) -> Result<(), Box<dyn std::error::Error>> {
+/// let runtime = greenroom_actors::Runtime::builder().function(spec).start().await?;
+/// let product: i32 = runtime.call("myns:compute", (6, 7)).await?;
+/// assert_eq!(product, 42);
+/// runtime.shutdown(std::time::Duration::from_secs(10)).await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Runtime(Arc<Inner>);
+
+struct Inner {
+    root: ActorRef<RootMessage>,
+    /// Whether a supervisor of the embedder owns the tree.
+    linked: bool,
+    name: Arc<str>,
+    directory: Arc<Directory>,
+    slots: Arc<Semaphore>,
+    threads: Arc<GuestThreads>,
+}
+
+impl Runtime {
+    /// What to run, and how.
+    pub fn builder() -> RuntimeBuilder {
+        RuntimeBuilder::default()
+    }
+
+    /// Calls a function and waits for its result.
+    ///
+    /// `args` is a tuple, array or JSON array with one item per parameter; a single value that is no sequence is the one
+    /// argument; `()` is none. The result is whatever deserialises from it: a Rust type, or [`Value`].
+    ///
+    /// Dropping the future cancels the call, queued or running.
+    ///
+    /// # Errors
+    /// `not_found`, `invalid` (arguments that do not fit, or a result that is not an `R`), and whatever the call meets.
+    pub async fn call<R: DeserializeOwned>(&self, id: &str, args: impl Serialize) -> Result<R, CallError> {
+        self.call_with(id, args, CallOptions::default()).await
+    }
+
+    /// [`Runtime::call`] with a timeout or a context.
+    ///
+    /// # Errors
+    /// As [`Runtime::call`], and `timeout` when the caller's time has passed.
+    pub async fn call_with<R: DeserializeOwned>(
+        &self,
+        id: &str,
+        args: impl Serialize,
+        options: CallOptions,
+    ) -> Result<R, CallError> {
+        let entry = self.0.directory.find(id)?;
+        let args = entry.refusing(executor::payload(&args, &*entry.executor))?;
+        match invoke(&entry, args, options).await? {
+            Answer::Val(val) => wasm::decode(val.as_ref()).map_err(CallError::from),
+            Answer::Json(value) => serde_json::from_value(value)
+                .map_err(|error| CallError::new(ErrorKind::Invalid, format!("result: {error}"))),
+        }
+    }
+
+    /// Calls a function with JSON arguments, for a JSON result: 64-bit integers beyond ±2^53 are strings.
+    ///
+    /// # Errors
+    /// As [`Runtime::call_with`].
+    pub async fn call_json(&self, id: &str, args: Vec<Value>, options: CallOptions) -> Result<Value, CallError> {
+        let entry = self.0.directory.find(id)?;
+        let args = entry.refusing(executor::fit(Payload::Json(args), &*entry.executor))?;
+        match invoke(&entry, args, options).await? {
+            Answer::Val(val) => {
+                let ty = entry.executor.signature().and_then(|signature| signature.result.as_ref());
+                Ok(wasm::to_json(val.as_ref(), ty))
+            }
+            Answer::Json(value) => Ok(value),
+        }
+    }
+
+    /// Calls a WebAssembly function with values of the component model, one per parameter.
+    ///
+    /// # Errors
+    /// As [`Runtime::call_with`]; `invalid` when the function is of another language.
+    pub async fn call_vals(&self, id: &str, args: Vec<Val>, options: CallOptions) -> Result<Option<Val>, CallError> {
+        let entry = self.0.directory.find(id)?;
+        let args = entry.refusing(executor::fit(Payload::Vals(args), &*entry.executor))?;
+        match invoke(&entry, args, options).await? {
+            Answer::Val(val) => Ok(val),
+            Answer::Json(_) => Err(CallError::new(
+                ErrorKind::Invalid,
+                format!("`{id}` is no WebAssembly function; its result is JSON"),
+            )),
+        }
+    }
+
+    /// The ids of all functions, in order.
+    pub fn functions(&self) -> Vec<FunctionId> {
+        self.0.directory.ids()
+    }
+
+    /// The WIT signature of a function.
+    ///
+    /// # Errors
+    /// `not_found`; `Ok(None)` is a function of another language.
+    pub fn signature(&self, id: &str) -> Result<Option<Signature>, CallError> {
+        Ok(self.0.directory.find(id)?.executor.signature().cloned())
+    }
+
+    /// The dispatcher of a function, for callers that are actors. In ractor's registry it is named
+    /// `{runtime}/{id}`, which is also a process group it is in; the group `{runtime}` has all dispatchers.
+    ///
+    /// A dispatcher that starts again is another actor: look it up for each call, or again when a send fails.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn dispatcher(&self, id: &str) -> Result<ActorRef<CallMessage>, CallError> {
+        Ok(self.0.directory.find(id)?.dispatcher.clone())
+    }
+
+    /// The root of the tree, to link, monitor or wait for.
+    pub fn root(&self) -> ActorCell {
+        self.0.root.get_cell()
+    }
+
+    /// The name of the runtime, with which the names of its dispatchers begin.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// How many more instances may live, over all functions.
+    pub fn instances_available(&self) -> usize {
+        self.0.slots.available_permits()
+    }
+
+    /// Stops: no new calls from now on; calls that run or wait finish within `drain`; then the tree ends, and what has no
+    /// answer yet has `unavailable`. Returns whether every call had finished.
+    pub async fn shutdown(&self, drain: Duration) -> bool {
+        let gates = self.0.directory.gates();
+        // All close before any is waited for.
+        gates.iter().for_each(|gate| gate.close());
+        let drained = tokio::time::timeout(drain, join_all(gates.iter().map(|gate| gate.drain()))).await.is_ok();
+        let root = self.root();
+        root.stop(None);
+        // Only a root that ended before can refuse to be waited for.
+        drop(root.wait(None).await);
+        drained
+    }
+
+    pub(crate) fn guest_threads(&self) -> usize {
+        self.0.threads.count()
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("name", &self.0.name).field("guest_threads", &self.guest_threads()).finish()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if !self.linked {
+            self.root.stop(None);
+        }
+    }
+}
+
+impl Entry {
+    /// Counts a call that ends here when the result is an error.
+    fn refusing<T>(&self, result: Result<T, CallError>) -> Result<T, CallError> {
+        result.inspect_err(|error| self.metrics.answered(Err(error)))
+    }
+}
+
+async fn invoke(entry: &Entry, args: Payload, options: CallOptions) -> Result<Answer, CallError> {
+    let now = Instant::now();
+    let permit = match options.deadline(now) {
+        Some(deadline) => tokio::time::timeout_at(deadline.into(), entry.gate.enter()).await.unwrap_or_else(|_| {
+            Err(CallError::new(
+                ErrorKind::Timeout,
+                "the caller's timeout passed while the call waited for room in the queue",
+            ))
+        }),
+        None => entry.gate.enter().await,
+    };
+    let permit = entry.refusing(permit)?;
+    let (sender, receiver) = oneshot::channel();
+    let reply = Arc::new(Reply::new(Port::Future(sender), permit, entry.metrics.clone()));
+    let mut caller = Caller { dispatcher: &entry.dispatcher, reply: Some(Arc::downgrade(&reply)) };
+    // A dispatcher that is gone drops the message, which answers.
+    drop(entry.dispatcher.cast(CallMessage::admitted(Call::new(args, &options, now, reply))));
+    let answer = receiver.await;
+    caller.reply = None;
+    answer.unwrap_or_else(|_| Err(CallError::new(ErrorKind::Internal, "the call was lost")))
+}
+
+/// Cancels the call when it is dropped before the answer has come.
+struct Caller<'a> {
+    dispatcher: &'a ActorRef<CallMessage>,
+    reply: Option<Weak<Reply>>,
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        if let Some(reply) = self.reply.take() {
+            // Without a dispatcher there is nothing to cancel.
+            drop(self.dispatcher.cast(CallMessage::cancel(reply)));
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The instances of one function: how many may live, and those kept ready beside the workers' own.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    call::{Answer, CallError, Context, ErrorKind, Payload},
+    executor::{Executor, Instance},
+    metrics::{FunctionMetrics, LiveInstance},
+    spec::{FunctionId, Limits, Sizing},
+};
+
+/// An instance that waits for a call. Its fields drop in this order: the store first, then what counts it.
+pub(crate) struct Ready {
+    instance: Box<dyn Instance>,
+    live: LiveInstance,
+    served: u32,
+    _slots: [OwnedSemaphorePermit; 2],
+}
+
+impl Ready {
+    pub(super) async fn run(&mut self, args: Payload, context: &Arc<Context>) -> Result<Answer, CallError> {
+        self.live.running(true);
+        let result = self.instance.run(args, context).await;
+        self.live.memory(self.instance.memory_bytes());
+        self.live.running(false);
+        self.served += 1;
+        result
+    }
+}
+
+/// Makes and counts the instances of one function.
+pub(crate) struct Instances {
+    id: FunctionId,
+    executor: Arc<dyn Executor>,
+    metrics: Arc<FunctionMetrics>,
+    make_max: Duration,
+    /// One permit per live instance of this function.
+    own: Arc<Semaphore>,
+    /// One permit per live instance of the runtime, so that one function cannot take all that the system has.
+    shared: Arc<Semaphore>,
+    spares: Mutex<Vec<Ready>>,
+    spares_max: usize,
+}
+
+impl Instances {
+    pub(crate) fn new(
+        id: FunctionId,
+        executor: Arc<dyn Executor>,
+        sizing: Sizing,
+        limits: &Limits,
+        shared: Arc<Semaphore>,
+        metrics: Arc<FunctionMetrics>,
+    ) -> Self {
+        Self {
+            id,
+            executor,
+            metrics,
+            make_max: limits.make_max(),
+            own: Arc::new(Semaphore::new(sizing.instances_max())),
+            shared,
+            spares: Mutex::default(),
+            spares_max: sizing.instances_max() - sizing.workers_max(),
+        }
+    }
+
+    /// Makes an instance; gives up after the time that making one may take.
+    pub(super) async fn make_ahead(&self) -> Result<Ready, CallError> {
+        self.make_within(Some(self.make_max)).await
+    }
+
+    /// Makes an instance for a call whose deadline is enforced by others.
+    pub(super) async fn make(&self) -> Result<Ready, CallError> {
+        self.make_within(None).await
+    }
+
+    async fn make_within(&self, bound: Option<Duration>) -> Result<Ready, CallError> {
+        let slots = [self.slot(&self.own).await?, self.slot(&self.shared).await?];
+        let made = match bound {
+            Some(bound) => tokio::time::timeout(bound, self.executor.make()).await,
+            None => Ok(self.executor.make().await),
+        };
+        let made = made.unwrap_or_else(|_| {
+            let message =
+                format!("making an instance of `{}` took longer than {} ms", self.id, self.make_max.as_millis());
+            Err(CallError::new(ErrorKind::Timeout, message))
+        });
+        match made {
+            Ok(instance) => {
+                let mut live = self.metrics.instance_made();
+                live.memory(instance.memory_bytes());
+                Ok(Ready { instance, live, served: 0, _slots: slots })
+            }
+            Err(error) => {
+                self.metrics.instance_failed();
+                Err(error)
+            }
+        }
+    }
+
+    async fn slot(&self, slots: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, CallError> {
+        let closed = |_| CallError::new(ErrorKind::Unavailable, format!("`{}` is shutting down", self.id));
+        slots.clone().acquire_owned().await.map_err(closed)
+    }
+
+    /// Whether an instance that has served this well may serve another call.
+    pub(super) fn serves_again(&self, ready: &Ready) -> bool {
+        ready.served < self.executor.reuse()
+    }
+
+    pub(super) fn take_spare(&self) -> Option<Ready> {
+        self.lock().pop()
+    }
+
+    pub(super) fn wants_spare(&self) -> bool {
+        self.spares_max > 0 && self.lock().len() < self.spares_max
+    }
+
+    pub(super) fn put_spare(&self, ready: Ready) {
+        let mut spares = self.lock();
+        if spares.len() < self.spares_max {
+            spares.push(ready);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Ready>> {
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

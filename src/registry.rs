@@ -1,0 +1,229 @@
+//! Registry files: YAML in, [`FunctionSpec`]s and diagnostics out. Compiling and running functions is the business of
+//! `greenroom-actors`; faults that it finds come back through [`Registry::diagnose`] to the line that caused them.
+//!
+//! The way of a load: `source` reads files, `document` makes marked trees, `raw` finds entries, `environment` resolves
+//! placeholders, `check` checks fields against the table of `kinds`, and `validate` makes specs.
+
+mod check;
+mod diagnostic;
+mod document;
+mod environment;
+mod kinds;
+mod path;
+mod placeholder;
+mod raw;
+mod schema;
+mod shape;
+mod source;
+mod validate;
+
+use std::{collections::HashMap, fmt, path::Path};
+
+use greenroom_actors::spec::{FunctionId, FunctionSpec};
+
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use environment::{Environment, EnvironmentError};
+pub use schema::schema;
+
+/// What a load accepts.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// Whether entries of unknown kinds do nothing, with a warning. Default is false: they are errors.
+    pub allow_unknown_kinds: bool,
+}
+
+/// How the arguments and the result of a function are mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Transport {
+    /// Values become arguments as they are.
+    #[default]
+    Payload,
+    /// HTTP requests become arguments, and results HTTP responses.
+    WasiHttp,
+}
+
+impl Transport {
+    /// The name that registry files use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Payload => "payload",
+            Self::WasiHttp => "wasi-http",
+        }
+    }
+}
+
+/// What a function's entry says for HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HttpSpec {
+    /// `transport`. Default is [`Transport::Payload`].
+    pub transport: Transport,
+    /// `limits.max_body_bytes`: the size of a request's body, in bytes. Default is what the server says.
+    pub max_body_bytes: Option<u64>,
+}
+
+/// One entry of a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its id.
+    pub id: FunctionId,
+    /// Its kind, as the file names it.
+    pub kind: String,
+    /// The file, as the user named the registry root and the path below it.
+    pub file: String,
+    /// The line of its name, counted from 1.
+    pub line: usize,
+    /// Whether it has no error.
+    pub sound: bool,
+    /// A few words on what it is.
+    pub summary: String,
+}
+
+/// A registry that was read from a folder. Has every function whose own entry is sound.
+///
+/// Its `Debug` output names entries only: fields may hold values of placeholders.
+pub struct Registry {
+    functions: Vec<FunctionSpec>,
+    http: HashMap<FunctionId, HttpSpec>,
+    entries: Vec<Entry>,
+    environment: Environment,
+    index: raw::Index,
+}
+
+impl Registry {
+    /// Reads a registry and refuses it when anything is wrong with it. Warnings are no reason to.
+    ///
+    /// Does file I/O: call it where blocking is allowed. Creates the directories and files of entries that ask for it
+    /// (`auto_init`, `auto_create`).
+    ///
+    /// # Errors
+    /// All errors and warnings, when there is at least one error.
+    pub fn load(root: &Path, options: &LoadOptions) -> Result<(Self, Diagnostics), Diagnostics> {
+        let (registry, diagnostics) = Self::read(root, options);
+        if diagnostics.has_errors() { Err(diagnostics) } else { Ok((registry, diagnostics)) }
+    }
+
+    /// Reads a registry as far as it goes, with all errors and warnings, so that an error in one entry keeps nobody from
+    /// checking the others further.
+    ///
+    /// Does file I/O: call it where blocking is allowed. Creates the directories and files of entries that ask for it
+    /// (`auto_init`, `auto_create`).
+    ///
+    /// ```
+    /// use std::path::Path;
+    ///
+    /// use greenroom::registry::{LoadOptions, Registry};
+    ///
+    /// let (registry, diagnostics) = Registry::read(Path::new("no/such/folder"), &LoadOptions::default());
+    /// assert!(registry.functions().is_empty());
+    /// assert!(diagnostics.render(false).starts_with("error: there is no registry at `no/such/folder`"));
+    /// ```
+    pub fn read(root: &Path, options: &LoadOptions) -> (Self, Diagnostics) {
+        let mut out = Diagnostics::default();
+        let mut index = raw::Index::default();
+        for file in source::read_all(root, &mut out) {
+            match document::parse(&file) {
+                Ok(Some(tree)) => index.add_file(&file, &tree, options.allow_unknown_kinds, &mut out),
+                Ok(None) => {}
+                Err(diagnostic) => drop(out.push(*diagnostic)),
+            }
+        }
+        // Files and directories are opened later, perhaps from another working directory.
+        let root = &root.canonicalize().unwrap_or_else(|_| root.to_owned());
+        let expanded = environment::resolve(root, &mut index, &mut out);
+        let functions = validate::validate(root, &mut index, &expanded, &mut out);
+        out.finish();
+
+        let mut http = HashMap::new();
+        let mut specs = Vec::new();
+        for function in functions {
+            let validate::Function { spec, transport, max_body_bytes } = function;
+            http.insert(spec.id.clone(), HttpSpec { transport, max_body_bytes });
+            specs.push(spec);
+        }
+        let entries = summaries(&index, &specs);
+        (Self { functions: specs, http, entries, environment: expanded.environment, index }, out)
+    }
+
+    /// The functions whose entries are sound, in the order of ids.
+    pub fn functions(&self) -> &[FunctionSpec] {
+        &self.functions
+    }
+
+    /// The function with this id, if its entry is sound.
+    pub fn function(&self, id: &FunctionId) -> Option<&FunctionSpec> {
+        let found = self.functions.binary_search_by(|function| function.id.cmp(id)).ok()?;
+        self.functions.get(found)
+    }
+
+    /// What the entry of a function says for HTTP. The default for ids that are no function.
+    pub fn http(&self, id: &FunctionId) -> HttpSpec {
+        self.http.get(id).copied().unwrap_or_default()
+    }
+
+    /// All entries, in the order of ids.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The variables.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// A diagnostic about a field of an entry, for faults that are found after the load.
+    ///
+    /// `field` is written `hash`, `pool.max_size` or `wasi.mounts[1].fs`. A field that the entry does not have is shown at
+    /// its parent, else at the entry's name. An id that is not in the registry gives a diagnostic without a place.
+    pub fn diagnose(
+        &self,
+        id: &FunctionId,
+        field: &str,
+        message: impl Into<String>,
+        help: Option<String>,
+        severity: Severity,
+    ) -> Diagnostic {
+        let mut diagnostic = Diagnostic::new(severity, message).of(Some(id), field);
+        if let Some(entry) = self.index.find(id).and_then(|number| self.index.entries.get(number)) {
+            let span = path::span_of(&entry.node, field).unwrap_or_else(|| entry.name_span.clone());
+            diagnostic = diagnostic.at(&entry.file, span, "");
+        }
+        if let Some(help) = help {
+            diagnostic.help(help);
+        }
+        diagnostic
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids = self.entries.iter().map(|entry| (&entry.id, &entry.kind));
+        f.debug_map().entries(ids).finish()
+    }
+}
+
+/// The entries as lists show them.
+fn summaries(index: &raw::Index, functions: &[FunctionSpec]) -> Vec<Entry> {
+    let entries = index.in_id_order().filter_map(|number| Some((number, index.entries.get(number)?)));
+    entries
+        .map(|(number, entry)| {
+            let function = functions.binary_search_by(|function| function.id.cmp(&entry.id)).ok();
+            let summary = match function.and_then(|found| functions.get(found)) {
+                Some(function) => {
+                    // The method as the file has it: a placeholder's value is not shown.
+                    let method =
+                        entry.node.get("method").and_then(|method| method.scalar()).map(document::Scalar::shown);
+                    format!("{} pool, method {}", function.pool.sizing.kind(), method.unwrap_or_default())
+                }
+                None => entry.kind.map_or_else(|| "of an unknown kind".to_owned(), |kind| kind.about.to_owned()),
+            };
+            Entry {
+                id: entry.id.clone(),
+                kind: entry.kind_name.clone(),
+                file: entry.file.shown().to_owned(),
+                line: entry.file.position(entry.name_span.start).0,
+                sound: !index.failed.get(number).copied().unwrap_or(true),
+                summary,
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,332 @@
+//! What a user reads when a registry is at fault. Each snapshot holds one topic; read it when it changes.
+
+use std::fmt::Write;
+
+use crate::registry::{Root, WAT};
+
+/// Renders each case under its name.
+fn report(cases: &[(&str, String)]) -> String {
+    let mut out = String::new();
+    for (name, index) in cases {
+        writeln!(out, "======== {name}\n{}", Root::with(index).rendered()).unwrap();
+    }
+    out
+}
+
+/// A case of an inline function with more fields.
+fn wat<'a>(name: &'a str, fields: &str) -> (&'a str, String) {
+    (name, format!("{WAT}{fields}"))
+}
+
+fn entries<'a>(name: &'a str, entries: &str) -> (&'a str, String) {
+    (name, format!("entries:\n{entries}"))
+}
+
+#[test]
+fn faults_of_yaml_itself() {
+    let deep = format!("entries: {}{}", "[".repeat(70), "]".repeat(70));
+    let bomb = {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..8 {
+            let previous = vec![format!("*a{}", level - 1); 10].join(", ");
+            writeln!(text, "a{level}: &a{level} [{previous}]").unwrap();
+        }
+        text
+    };
+    let text = report(&[
+        ("bad indentation", "entries:\n  - name: f\n   kind: x\n".into()),
+        ("a tab", "entries:\n\t- name: f\n".into()),
+        ("an open quote", "entries:\n  - name: \"f\n".into()),
+        ("an open bracket", "entries: [\n".into()),
+        ("a colon too many", "entries:\n  - name: a: b\n".into()),
+        ("an unknown anchor", "entries: *nowhere\n".into()),
+        ("an anchor that holds itself", "entries: &a [*a]\n".into()),
+        ("two documents", "entries: []\n---\nentries: []\n".into()),
+        ("a tag", "entries: !custom []\n".into()),
+        ("nesting too deep", deep),
+        ("aliases that multiply", bomb),
+        ("a duplicate key", format!("{WAT}    method: g\n")),
+        ("a list as a key", "? [a]\n: b\n".into()),
+        ("a merge key", format!("{WAT}    pool:\n      <<: {{max_size: 1}}\n")),
+    ]);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn faults_of_a_file() {
+    let text = report(&[
+        ("a scalar", "hello\n".into()),
+        ("no entries", "version: \"1.0\"\n".into()),
+        ("misspelt entries", "entires: []\n".into()),
+        ("entries that are no list", "entries: {a: b}\n".into()),
+        ("another version", "version: \"2.0\"\nentries: []\n".into()),
+        ("a bad namespace", "namespace: \"a b\"\nentries: []\n".into()),
+        ("a number as namespace", "namespace: 5\nentries: []\n".into()),
+        ("an entry that is no mapping", "entries: [5]\n".into()),
+        ("control characters", "entries:\n  - {name: f, kind: \"\\e[31mred\"}\n".into()),
+    ]);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let mut out = String::new();
+    let mut add = |name: &str, root: &Root| writeln!(out, "======== {name}\n{}", root.rendered()).unwrap();
+    let root = Root::new();
+    root.write("_index.yaml", b"entries:\n  - name: \xff\n");
+    add("not UTF-8", &root);
+    let root = Root::new();
+    root.write("_index.yaml", vec![b'#'; (8 << 20) + 1]);
+    add("over 8 MiB", &root);
+    add("no YAML", &Root::new());
+    let root = Root::new();
+    root.write("my folder/_index.yaml", WAT);
+    add("a folder that is no namespace", &root);
+    let root = Root::new();
+    std::fs::remove_dir(root.path()).unwrap();
+    add("no root", &root);
+    std::fs::write(root.path(), "").unwrap();
+    add("a root that is a file", &root);
+    let text = out;
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn faults_of_names_and_kinds() {
+    let mut root = Root::with("entries:\n  - {name: f, kind: my.kind, whatever: 1}\n");
+    root.options.allow_unknown_kinds = true;
+    let allowed = root.rendered();
+    let two_files = Root::with(WAT);
+    two_files.write("other.yaml", format!("\n\n{WAT}"));
+    let mut out = report(&[
+        entries("no name", "  - kind: function.wat\n"),
+        entries("no kind", "  - name: f\n    knid: function.wat\n"),
+        entries("a name with a namespace", "  - {name: 'a:b', kind: registry.entry}\n"),
+        entries("an empty name", "  - {name: '', kind: registry.entry}\n"),
+        entries("a name that is a number", "  - {name: 5, kind: registry.entry}\n"),
+        entries("a misspelt kind", "  - {name: f, kind: function.wsam}\n"),
+        entries("an unknown kind", "  - {name: f, kind: queue.consumer}\n"),
+        entries("a kind that is not served", "  - {name: f, kind: function.lua, source: 'file://x.lua'}\n"),
+        entries("an endpoint without a function", "  - {name: e, kind: http.endpoint, path: /, func: nope}\n"),
+        entries("two with one id", "  - {name: f, kind: registry.entry}\n  - {name: f, kind: process.host}\n"),
+    ]);
+    writeln!(out, "======== an unknown kind that is allowed\n{allowed}").unwrap();
+    writeln!(out, "======== two files with one id\n{}", two_files.rendered()).unwrap();
+    let text = out;
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn faults_of_fields() {
+    let text = report(&[
+        entries("nothing but name and kind", "  - {name: f, kind: function.wasm}\n"),
+        wat("a misspelt field", "    metod: f\n"),
+        wat("a field in another case", "    maxSize: 4\n"),
+        wat("a field that wat has not", "    hash: x\n"),
+        wat("a field without a value", "    pool:\n    limits: {max_execution_ms: 5}\n"),
+        wat("a string for a mapping", "    pool: lazy\n"),
+        wat("a mapping for a string", "    wit: {a: b}\n"),
+        wat("a number for a string", "    wit: 5\n"),
+        wat("a string for a list", "    imports: wasi:io\n"),
+        wat("an empty string", "    wit: \"\"\n"),
+        wat("an unknown transport", "    transport: http\n"),
+        wat("a misspelt capability", "    imports: [wasi:clock, wasi:io]\n"),
+        wat("a capability by its interface", "    imports: [\"wasi:io/streams@0.2.0\"]\n"),
+        wat("capabilities not provided", "    imports: [wasi:sockets, wasi:http, funcs]\n"),
+        wat("network not provided", "    wasi: {network: {allow: [\"a:80\"]}}\n"),
+    ]);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn faults_of_pools_and_limits() {
+    let text = report(&[
+        wat("a misspelt pool type", "    pool: {type: lasy}\n"),
+        wat("a field of another type", "    pool: {type: lazy, workers: 2}\n"),
+        wat("a field of no untyped pool", "    pool: {size: 2, warm_start: true}\n"),
+        wat("reuse in an inline pool", "    pool: {type: inline, reuse: 2}\n"),
+        wat("size below workers", "    pool: {type: static, size: 1, workers: 2}\n"),
+        wat("zero", "    pool: {max_size: 0}\n"),
+        wat("a negative number", "    pool: {max_size: -1}\n"),
+        wat("a fraction", "    pool: {max_size: 1.5}\n"),
+        wat("a string for a number", "    pool: {max_size: \"4\"}\n"),
+        wat("a string for a flag", "    pool: {type: adaptive, warm_start: yes}\n"),
+        wat("a duration without a unit", "    pool: {idle_timeout: \"30\"}\n"),
+        wat("a duration with a strange unit", "    pool: {idle_timeout: 5 days}\n"),
+        wat("an unknown on_full", "    pool: {on_full: block}\n"),
+        wat(
+            "limits out of bounds",
+            "    limits: {max_execution_ms: 0, max_memory_bytes: 1, max_module_bytes: 99999999999}\n",
+        ),
+        wat("a misspelt limit", "    limits: {max_exec_ms: 5}\n"),
+        (
+            "a source over its limit",
+            format!("{WAT}    limits: {{max_module_bytes: 8}}\n").replace("(module)", "(module (func))"),
+        ),
+    ]);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn faults_of_wasi() {
+    let data = "  - {name: data, kind: fs.directory, directory: .}
+  - {name: mem, kind: env.storage.memory}
+  - {name: tok, kind: env.variable, variable: TOK, storage: mem}\n";
+    let wat = |name, fields: &str| (name, format!("{WAT}    wasi: {fields}\n{data}"));
+    let text = report(&[
+        wat("a relative cwd", "{cwd: app}"),
+        wat("a relative guest path", "{mounts: [{fs: data, guest: data}]}"),
+        wat("a guest path that climbs", "{mounts: [{fs: data, guest: /a/../b}]}"),
+        wat("two mounts at one path", "{mounts: [{fs: data, guest: /d}, {fs: data, guest: /d/}]}"),
+        wat("a mount without fs", "{mounts: [{guest: /d}]}"),
+        wat("a mount of nothing", "{mounts: [{fs: date, guest: /d}]}"),
+        wat("a mount of the wrong kind", "{mounts: [{fs: f, guest: /d}]}"),
+        wat("a variable that is not there", "{env: [{id: key, name: KEY}]}"),
+        wat("a variable of the wrong kind", "{env: [{id: data, name: KEY}]}"),
+        wat("a list as an argument", "{args: [[a]]}"),
+        wat("a NUL in an argument", "{args: [\"a\\0\"]}"),
+        wat("two variables with one name", "{env: [{id: tok}, {id: tok, name: TOK}]}"),
+        wat("a name that is none", "{env: [{id: tok, name: A=B}]}"),
+    ]);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn faults_of_directories_files_and_hashes() {
+    let digits = "ab".repeat(32);
+    let root = Root::new();
+    let wasm = |name: &str, fs: &str, path: &str, hash: &str| {
+        format!("  - {{name: {name}, kind: function.wasm, fs: {fs}, path: '{path}', hash: '{hash}', method: f}}\n")
+    };
+    let good = format!("sha256:{digits}");
+    let mut index = "entries:\n  - {name: bin, kind: fs.directory, directory: ./wasm}\n".to_owned();
+    for (number, (fs, path, hash)) in [
+        ("bin", "/f.wasm", "sha256:..."),
+        ("bin", "/f.wasm", digits.as_str()),
+        ("bin", "/f.wasm", &format!("md5:{digits}")),
+        ("bin", "/f.wasm", &good[..40]),
+        ("bin", "/f.wasm", &good.replace("ab", "gb")),
+        ("bin", "/missing.wasm", &good),
+        ("bin", "/../f.wasm", &good),
+        ("bin", "/", &good),
+        ("bin", "/escape.wasm", &good),
+        ("bni", "/f.wasm", &good),
+        ("other:bin", "/f.wasm", &good),
+        ("f0", "/f.wasm", &good),
+        ("no such id", "/f.wasm", &good),
+        ("gone", "/f.wasm", &good),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        index.push_str(&wasm(&format!("f{number}"), fs, path, hash));
+    }
+    index.push_str("  - {name: gone, kind: fs.directory, directory: ./gone}\n");
+    index.push_str("  - {name: file, kind: fs.directory, directory: ./_index.yaml, auto_init: true, mode: rwx}\n");
+    for source in
+        ["file://missing.wat", "file:///etc/passwd", "file://../../outside.wat", "file://escape.wat", "file://wasm"]
+    {
+        let name = source.replace([':', '/', '.'], "");
+        index.push_str(&format!("  - {{name: {name}, kind: function.wat, source: '{source}', method: f}}\n"));
+    }
+    root.write("_index.yaml", index);
+    root.write("wasm/f.wasm", "\0asm");
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("/etc/passwd", root.path().join("wasm/escape.wasm")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", root.path().join("escape.wat")).unwrap();
+    }
+    let text = root.rendered();
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn faults_of_variables_and_storages() {
+    let storages = "  - {name: s, kind: env.storage.static, values: {A: secret-value}}\n";
+    let entries = |name, more: &str| entries(name, &format!("{storages}{more}"));
+    let text = report(&[
+        entries("no storage", "  - {name: a, kind: env.variable}\n"),
+        entries("a storage of the wrong kind", "  - {name: a, kind: env.variable, storage: a}\n"),
+        entries(
+            "two with one public name",
+            "  - {name: a, kind: env.variable, variable: X, storage: s}\n  - {name: b, kind: env.variable, variable: X, storage: s}\n",
+        ),
+        entries("a public name that is none", "  - {name: a, kind: env.variable, variable: 'A=B', storage: s}\n"),
+        entries("a list as a static value", "  - {name: t, kind: env.storage.static, values: {B: [1]}}\n"),
+        entries("an empty router", "  - {name: r, kind: env.storage.router, storages: []}\n"),
+        entries(
+            "routers in a circle",
+            "  - {name: q, kind: env.storage.router, storages: [s, r]}\n  - {name: r, kind: env.storage.router, storages: [q]}\n",
+        ),
+        entries("a missing .env file", "  - {name: t, kind: env.storage.file, file_path: .env}\n"),
+        entries("a folder as a .env file", "  - {name: t, kind: env.storage.file, file_path: .}\n"),
+        entries(
+            "a bad file mode",
+            "  - {name: t, kind: env.storage.file, file_path: .env, auto_create: true, file_mode: \"0999\"}\n",
+        ),
+    ]);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn faults_of_placeholders() {
+    let base = "  - {name: s, kind: env.storage.static, values: {SECRET: hunter2, dir: hunter2-dir}}
+  - {name: secret, kind: env.variable, variable: SECRET, storage: s}
+  - {name: dir, kind: env.variable, storage: s}
+  - {name: empty, kind: env.variable, storage: s}
+";
+    let entries = |name, more: &str| entries(name, &format!("{base}{more}"));
+    let wat = |name, method: &str| {
+        entries(name, &format!("  - {{name: f, kind: function.wat, source: (module), method: '{method}'}}\n"))
+    };
+    let text = report(&[
+        wat("no such variable", "${env:SECRTE}"),
+        wat("a variable of the process", "${env:PATH}"),
+        wat("no value", "${env:empty}"),
+        wat("an entry that is no variable", "${env:myns:s}"),
+        wat("not closed", "${env:SECRET"),
+        wat("no name", "${env:}"),
+        wat("misspelt", "a${ENV:SECRET}"),
+        entries(
+            "in a block",
+            "  - name: f\n    kind: function.wat\n    method: f\n    source: |\n      (module\n        ${env:nope})\n",
+        ),
+        entries("a hidden directory", "  - {name: d, kind: fs.directory, directory: './${env:dir}'}\n"),
+        entries(
+            "a hidden hash and path",
+            "  - {name: d, kind: fs.directory, directory: .}\n  - {name: f, kind: function.wasm, fs: d, path: '${env:SECRET}', hash: 'sha256:${env:SECRET}', method: f}\n",
+        ),
+        entries(
+            "hidden words",
+            "  - {name: f, kind: function.wat, source: (module), method: f, pool: {type: '${env:SECRET}', idle_timeout: '${env:SECRET}'}, imports: ['${env:SECRET}'], wasi: {cwd: '${env:SECRET}', args: '${env:SECRET}', env: [{id: '${env:SECRET}'}]}}\n",
+        ),
+        entries(
+            "a hidden number",
+            "  - {name: f, kind: function.wat, source: (module), method: f, pool: {max_size: '${env:SECRET}'}}\n",
+        ),
+        entries(
+            "variables in a circle",
+            "  - {name: x, kind: env.variable, variable: X, storage: s, default: '${env:Y}'}\n  - {name: y, kind: env.variable, variable: Y, storage: s, default: '${env:X}'}\n",
+        ),
+        entries(
+            "a storage that needs itself",
+            "  - {name: t, kind: env.storage.static, values: {A: '${env:Z}'}}\n  - {name: z, kind: env.variable, variable: Z, storage: t}\n",
+        ),
+    ]);
+    // The line that defines the value is the file's own; no message repeats it.
+    assert!(!text.replace("values: {SECRET: hunter2, dir: hunter2-dir}", "").contains("hunter2"));
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn ambiguous_names_ask_for_an_id() {
+    let root = Root::with("entries:\n  - {name: f, kind: function.wat, source: '${env:key}', method: f}\n");
+    for folder in ["a", "b"] {
+        root.write(
+            &format!("{folder}/_index.yaml"),
+            "entries:\n  - {name: s, kind: env.storage.memory}\n  - {name: key, kind: env.variable, storage: s, default: x}\n",
+        );
+    }
+    let text = root.rendered();
+    insta::assert_snapshot!(text);
+}
