@@ -26,11 +26,37 @@ pub trait Executor: Send + Sync + 'static {
         1
     }
 
+    /// Takes a place among all instances of the runtime, waiting for one if there is none. The instance made next holds it
+    /// until it is dropped. Default is a place that costs nothing. Waiting here counts against no deadline of making.
+    ///
+    /// # Errors
+    /// When there will be no place any more.
+    fn reserve(&self) -> BoxFuture<'_, Result<Reservation, CallError>> {
+        Box::pin(async { Ok(Reservation::default()) })
+    }
+
     /// Makes one instance, ready for a call. Runs on a guest thread; dropping the future gives up and frees what was made.
     ///
     /// # Errors
     /// Why no instance can be made: the function is then degraded until one can.
     fn make(&self) -> BoxFuture<'_, Result<Box<dyn Instance>, CallError>>;
+}
+
+/// A place among all instances of the runtime; given back when dropped.
+#[derive(Default)]
+pub struct Reservation(Option<Box<dyn Send>>);
+
+impl Reservation {
+    /// A place that whatever is dropped with it gives back.
+    pub fn new(place: impl Send + 'static) -> Self {
+        Self(Some(Box::new(place)))
+    }
+}
+
+impl std::fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Reservation").field(&self.0.is_some()).finish()
+    }
 }
 
 /// One instance of a function. Dropped when a call on it fails or is killed, or when it has served its calls.

@@ -6,7 +6,6 @@
 use std::{collections::HashMap, sync::Arc};
 
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, SupervisionEvent};
-use tokio::sync::Semaphore;
 
 use crate::{
     directory::{Directory, Entry},
@@ -32,8 +31,6 @@ pub(crate) struct FunctionParts {
     pub(crate) metrics: Arc<FunctionMetrics>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) threads: Arc<GuestThreads>,
-    /// One permit per live instance of the runtime.
-    pub(crate) slots: Arc<Semaphore>,
 }
 
 /// What a function's supervisor is told.
@@ -66,7 +63,6 @@ impl Actor for Function {
             parts.executor.clone(),
             parts.pool.sizing,
             &parts.limits,
-            parts.slots.clone(),
             parts.metrics.clone(),
         ));
         let dispatcher = start_dispatcher(&myself, &parts).await?;

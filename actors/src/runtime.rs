@@ -15,7 +15,7 @@ use futures::future::join_all;
 use ractor::{ActorCell, ActorRef};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use wasmtime::component::Val;
 
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     root::RootMessage,
     spec::FunctionId,
     threads::GuestThreads,
-    wasm::{self, Signature},
+    wasm::{self, Engine, Signature},
 };
 
 /// A running tree of functions. Cheap to clone; the tree stops when the last clone is dropped, unless it was started
@@ -50,7 +50,7 @@ struct Inner {
     linked: bool,
     name: Arc<str>,
     directory: Arc<Directory>,
-    slots: Arc<Semaphore>,
+    engine: Engine,
     threads: Arc<GuestThreads>,
 }
 
@@ -158,9 +158,9 @@ impl Runtime {
         &self.0.name
     }
 
-    /// How many more instances may live, over all functions.
+    /// How many more WebAssembly instances may live now, over all functions, counted by their memories.
     pub fn instances_available(&self) -> usize {
-        self.0.slots.available_permits()
+        self.0.engine.instances_available()
     }
 
     /// Stops: no new calls from now on; calls that run or wait finish within `drain`; then the tree ends, and what has no

@@ -246,7 +246,7 @@ fn a_warm_adaptive_pool_starts_with_one_worker_and_a_cold_one_with_none() {
 #[test]
 fn a_function_whose_instances_cannot_be_made_fails_fast_and_is_probed_with_backoff() {
     let mut world = World::new(Sizing::Lazy { max_size: 4, idle_timeout: millis(1_000) }, 2);
-    let mut fail_start = |world: &mut World| {
+    let fail_start = |world: &mut World| {
         let worker = *world.starting.first().expect("a worker that starts");
         world.starting.remove(&worker);
         world.tell(Event::CannotStart(worker));

@@ -4,7 +4,6 @@ use std::{fmt, sync::Arc};
 
 use futures::{StreamExt, stream};
 use ractor::{Actor, ActorCell};
-use tokio::sync::Semaphore;
 
 use super::{Inner, Runtime};
 use crate::{
@@ -165,7 +164,6 @@ impl RuntimeBuilder {
         let engine = blocking.spawn_blocking(move || Engine::new(engine)).await.map_err(|_| interrupted())??;
         let prepared = prepare(&engine, functions, threads).await?;
         let threads = Arc::new(GuestThreads::start(threads)?);
-        let slots = Arc::new(Semaphore::new(engine.instances_max()));
         let directory = Arc::new(Directory::default());
         let name: Arc<str> = name.unwrap_or_else(|| "greenroom".to_owned()).into();
         let linked = supervisor.is_some();
@@ -175,7 +173,7 @@ impl RuntimeBuilder {
             None => Root::spawn(root_name, Root, ()).await,
         };
         let (root, _) = root.map_err(|error| StartError::Actor(error.to_string()))?;
-        let inner = Inner { root, linked, name, directory, slots, threads };
+        let inner = Inner { root, linked, name, directory, engine, threads };
         for (spec, executor) in prepared {
             if let Err(error) = inner.add(spec, executor).await {
                 inner.root.stop(None);
@@ -198,7 +196,6 @@ impl Inner {
             executor,
             directory: self.directory.clone(),
             threads: self.threads.clone(),
-            slots: self.slots.clone(),
         };
         let added = ractor::call!(self.root, RootMessage::Add, Box::new(parts));
         added.map_err(|error| error.to_string()).and_then(|added| added).map_err(StartError::Actor)
@@ -223,30 +220,30 @@ async fn prepare(
     let unique: Vec<_> = unique.collect();
     let jobs = unique.into_iter().map(|spec| {
         let engine = engine.clone();
-        tokio::task::spawn_blocking(move || match prepare_one(&engine, &spec) {
-            Ok(executor) => Ok((spec, executor)),
-            Err(fault) => Err(fault),
-        })
+        tokio::task::spawn_blocking(move || prepare_one(&engine, &spec).map(|executor| (spec, executor)))
     });
     let mut done = stream::iter(jobs).buffered(threads.max(1));
     let mut prepared = Vec::new();
     while let Some(job) = done.next().await {
         match job {
             Ok(Ok(function)) => prepared.push(function),
-            Ok(Err(fault)) => faults.push(fault),
+            Ok(Err(found)) => faults.extend(found),
             Err(_) => return Err(interrupted()),
         }
     }
     if faults.is_empty() { Ok(prepared) } else { Err(StartError::Functions(faults)) }
 }
 
-fn prepare_one(engine: &Engine, spec: &FunctionSpec) -> Result<Arc<dyn Executor>, FunctionFault> {
-    spec.validate().map_err(|fault| FunctionFault::Spec { id: spec.id.clone(), fault })?;
+fn prepare_one(engine: &Engine, spec: &FunctionSpec) -> Result<Arc<dyn Executor>, Vec<FunctionFault>> {
+    spec.validate().map_err(|fault| vec![FunctionFault::Spec { id: spec.id.clone(), fault }])?;
     match &spec.code {
         Code::Custom(executor) => Ok(executor.clone()),
         Code::Wasm(wasm) => {
             let prepared = engine.prepare(&spec.id, wasm, &spec.limits);
-            let prepared = prepared.map_err(|fault| FunctionFault::Prepare { id: spec.id.clone(), fault })?;
+            let prepared = prepared.map_err(|faults| {
+                let with_id = |fault| FunctionFault::Prepare { id: spec.id.clone(), fault };
+                faults.into_iter().map(with_id).collect::<Vec<_>>()
+            })?;
             for warning in &prepared.warnings {
                 tracing::warn!(function = %spec.id, field = warning.field, "{}", warning.message);
             }

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     call::{Answer, CallError, Context, ErrorKind, Payload},
-    executor::{Executor, Instance},
+    executor::{Executor, Instance, Reservation},
     spec::{FunctionId, Limits},
 };
 
@@ -55,8 +55,6 @@ impl WasmFunction {
     }
 
     async fn make_instance(&self) -> Result<WasmInstance, CallError> {
-        // Before the store, so that the permits outlive it however this future ends.
-        let permits = self.permits().await?;
         let state = GuestState::new(&self.world, &self.limits)?;
         let mut store = Store::new(&self.stack_engine.engine, state);
         store.limiter(|state| &mut state.limiter);
@@ -81,7 +79,6 @@ impl WasmFunction {
             is_command: self.is_command,
             params: self.signature.params.len(),
             has_result: self.signature.result.is_some(),
-            _permits: permits,
         })
     }
 
@@ -119,6 +116,10 @@ impl Executor for WasmFunction {
         self.reuse
     }
 
+    fn reserve(&self) -> BoxFuture<'_, Result<Reservation, CallError>> {
+        Box::pin(async { Ok(Reservation::new(self.permits().await?)) })
+    }
+
     fn make(&self) -> BoxFuture<'_, Result<Box<dyn Instance>, CallError>> {
         Box::pin(async { Ok(Box::new(self.make_instance().await?) as Box<dyn Instance>) })
     }
@@ -132,7 +133,6 @@ impl std::fmt::Debug for WasmFunction {
 
 /// One store with one instance.
 struct WasmInstance {
-    // Before the permits and the engine, so that it is gone when others may take its place.
     store: Store<GuestState>,
     func: Func,
     /// False from the start of a call until its success: a call that failed or was dropped leaves the guest in a state
@@ -144,7 +144,6 @@ struct WasmInstance {
     is_command: bool,
     params: usize,
     has_result: bool,
-    _permits: [OwnedSemaphorePermit; 2],
 }
 
 impl WasmInstance {

@@ -6,6 +6,7 @@
 //!
 //! Recursion is directed by types, which are finite and at most some hundred levels deep: the engine refuses deeper ones.
 
+mod check;
 mod decode;
 mod encode;
 mod error;
@@ -67,6 +68,14 @@ impl Signature {
     /// What does not fit, with its path: `args[0].users[3].tags: expected list<string>, got number`.
     pub fn encode<A: Serialize + ?Sized>(&self, args: &A) -> Result<Vec<Val>, ValueError> {
         encode::arguments(&self.params, args)
+    }
+
+    /// Checks values that the caller made himself: one per parameter, each of the parameter's type.
+    ///
+    /// # Errors
+    /// What does not fit, with its path.
+    pub fn check(&self, args: &[Val]) -> Result<(), ValueError> {
+        check::arguments(&self.params, args)
     }
 }
 

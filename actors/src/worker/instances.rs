@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     call::{Answer, CallError, Context, ErrorKind, Payload},
-    executor::{Executor, Instance},
+    executor::{Executor, Instance, Reservation},
     metrics::{FunctionMetrics, LiveInstance},
     spec::{FunctionId, Limits, Sizing},
 };
@@ -19,7 +19,7 @@ pub(crate) struct Ready {
     instance: Box<dyn Instance>,
     live: LiveInstance,
     served: u32,
-    _slots: [OwnedSemaphorePermit; 2],
+    _places: (Reservation, OwnedSemaphorePermit),
 }
 
 impl Ready {
@@ -41,8 +41,6 @@ pub(crate) struct Instances {
     make_max: Duration,
     /// One permit per live instance of this function.
     own: Arc<Semaphore>,
-    /// One permit per live instance of the runtime, so that one function cannot take all that the system has.
-    shared: Arc<Semaphore>,
     spares: Mutex<Vec<Ready>>,
     spares_max: usize,
 }
@@ -53,7 +51,6 @@ impl Instances {
         executor: Arc<dyn Executor>,
         sizing: Sizing,
         limits: &Limits,
-        shared: Arc<Semaphore>,
         metrics: Arc<FunctionMetrics>,
     ) -> Self {
         Self {
@@ -62,7 +59,6 @@ impl Instances {
             metrics,
             make_max: limits.make_max(),
             own: Arc::new(Semaphore::new(sizing.instances_max())),
-            shared,
             spares: Mutex::default(),
             spares_max: sizing.instances_max() - sizing.workers_max(),
         }
@@ -79,7 +75,10 @@ impl Instances {
     }
 
     async fn make_within(&self, bound: Option<Duration>) -> Result<Ready, CallError> {
-        let slots = [self.slot(&self.own).await?, self.slot(&self.shared).await?];
+        let closed = |_| CallError::new(ErrorKind::Unavailable, format!("`{}` is shutting down", self.id));
+        let own = self.own.clone().acquire_owned().await.map_err(closed)?;
+        // Waiting for a place among all instances is nobody's fault, so no bound is set on it here.
+        let places = (self.executor.reserve().await?, own);
         let made = match bound {
             Some(bound) => tokio::time::timeout(bound, self.executor.make()).await,
             None => Ok(self.executor.make().await),
@@ -93,18 +92,13 @@ impl Instances {
             Ok(instance) => {
                 let mut live = self.metrics.instance_made();
                 live.memory(instance.memory_bytes());
-                Ok(Ready { instance, live, served: 0, _slots: slots })
+                Ok(Ready { instance, live, served: 0, _places: places })
             }
             Err(error) => {
                 self.metrics.instance_failed();
                 Err(error)
             }
         }
-    }
-
-    async fn slot(&self, slots: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, CallError> {
-        let closed = |_| CallError::new(ErrorKind::Unavailable, format!("`{}` is shutting down", self.id));
-        slots.clone().acquire_owned().await.map_err(closed)
     }
 
     /// Whether an instance that has served this well may serve another call.
