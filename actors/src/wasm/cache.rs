@@ -11,7 +11,8 @@ use std::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Instant,
+    thread,
+    time::{Duration, Instant},
 };
 
 use sha2::{Digest, Sha256};
@@ -40,9 +41,14 @@ impl CacheOptions {
 /// The cache on disk, or what stands in for one that cannot be used.
 pub(crate) struct DiskCache {
     cache: Option<Cache>,
+    /// Components that were asked of the cache; each becomes a hit or a miss.
+    asked: AtomicUsize,
     hits_seen: AtomicUsize,
     misses_seen: AtomicUsize,
 }
+
+/// How long a compilation waits for the cache to have counted it.
+const COUNT_WAIT_MAX: Duration = Duration::from_millis(50);
 
 impl DiskCache {
     pub(crate) fn open(options: &CacheOptions) -> Self {
@@ -57,7 +63,8 @@ impl DiskCache {
                 })
                 .ok(),
         };
-        Self { cache, hits_seen: AtomicUsize::new(0), misses_seen: AtomicUsize::new(0) }
+        let zero = AtomicUsize::default;
+        Self { cache, asked: zero(), hits_seen: zero(), misses_seen: zero() }
     }
 
     /// What wasmtime is configured with.
@@ -70,9 +77,25 @@ impl DiskCache {
         self.cache.as_ref().map_or((0, 0), |cache| (cache.cache_hits(), cache.cache_misses()))
     }
 
-    /// Adds to the metrics what happened since it was last asked.
+    /// Adds to the metrics that one more component was asked of the cache.
     fn count(&self) {
-        let (hits, misses) = self.hits_and_misses();
+        if self.cache.is_none() {
+            return;
+        }
+        // The cache counts on a thread of its own, which is a moment behind, and drops what it has no time for.
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let start = Instant::now();
+        let (hits, misses) = loop {
+            let (hits, misses) = self.hits_and_misses();
+            if hits + misses >= asked {
+                break (hits, misses);
+            }
+            if start.elapsed() > COUNT_WAIT_MAX {
+                self.asked.fetch_sub(1, Ordering::Relaxed);
+                break (hits, misses);
+            }
+            thread::park_timeout(Duration::from_millis(1));
+        };
         let since = |seen: &AtomicUsize, now: usize| now.saturating_sub(seen.fetch_max(now, Ordering::Relaxed)) as u64;
         metrics::counter!("greenroom_cache_hits_total").increment(since(&self.hits_seen, hits));
         metrics::counter!("greenroom_cache_misses_total").increment(since(&self.misses_seen, misses));
@@ -150,8 +173,8 @@ impl Compiled {
         let start = Instant::now();
         let compiled = Component::from_binary(engine, bytes);
         metrics::histogram!("greenroom_compile_seconds").record(start.elapsed().as_secs_f64());
-        disk.count();
         let compiled = Arc::new(compiled?);
+        disk.count();
         self.compilations.fetch_add(1, Ordering::Relaxed);
         *component = Arc::downgrade(&compiled);
         Ok(compiled)

@@ -159,10 +159,11 @@ impl WasmInstance {
                 format!("`{}` takes {expected} arguments, and was called with {found}", self.id),
             ));
         }
-        if !std::mem::replace(&mut self.usable, false) {
+        if !self.usable {
             return Err(internal(format!("`{}`: an instance whose last call failed was called again", self.id)));
         }
         self.store.data_mut().begin(context)?;
+        self.usable = false;
         // The deadline is an absolute epoch, and epochs have passed since it was last set.
         self.store.set_epoch_deadline(1);
         // Any value: the call overwrites it.
@@ -173,7 +174,7 @@ impl WasmInstance {
         };
         if let Err(error) = outcome {
             if self.is_command && trap::exit_status(&error) == Some(0) {
-                return Ok(Answer::Val(self.has_result.then(|| Val::Result(Ok(None)))));
+                return Ok(Answer::Val(self.has_result.then_some(Val::Result(Ok(None)))));
             }
             return Err(trap::call_error(&self.id, &self.limits, &error));
         }

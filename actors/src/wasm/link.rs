@@ -29,8 +29,13 @@ use crate::{
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum NotGranted {
     /// Its entry does not grant the group.
-    #[error("function `{function}` used `{import}`, which its entry does not grant; add `imports: [{capability}]`")]
-    Grant { function: FunctionId, capability: Capability, import: String },
+    #[error("function `{function}` used `{import}`, which its entry does not grant; add `imports: [{grants}]`")]
+    Grant {
+        function: FunctionId,
+        import: String,
+        /// All that `imports` should list then.
+        grants: String,
+    },
     /// No grant would help.
     #[error("function `{function}` used `{import}`, which this version does not provide")]
     NotProvided { function: FunctionId, import: String },
@@ -123,7 +128,7 @@ pub(super) fn complete(
                     State::Linked => Ok(()),
                     State::Embedder => link_embedder(linker, name, hosts),
                     State::Trap(trap) => {
-                        let error = trap.error(function, name);
+                        let error = trap.error(function, name, granted);
                         missing.add(trap, name);
                         linker
                             .instance(name)
@@ -161,10 +166,10 @@ enum Trap {
 }
 
 impl Trap {
-    fn error(&self, function: &FunctionId, import: &str) -> NotGranted {
+    fn error(&self, function: &FunctionId, import: &str, granted: Capabilities) -> NotGranted {
         let (function, import) = (function.clone(), import.to_owned());
         match self {
-            Self::Grant(capability) => NotGranted::Grant { function, capability: *capability, import },
+            Self::Grant(capability) => NotGranted::Grant { function, import, grants: names(granted.with(*capability)) },
             Self::NotProvided => NotGranted::NotProvided { function, import },
         }
     }
@@ -254,6 +259,11 @@ fn link_error(import: &str, error: &wasmtime::Error) -> PrepareError {
     PrepareError::invalid("imports", format!("`{import}` cannot be linked: {error:#}"))
 }
 
+/// The groups as `imports:` lists them.
+fn names(groups: Capabilities) -> String {
+    groups.iter().map(Capability::name).collect::<Vec<_>>().join(", ")
+}
+
 /// What a component imports without having it.
 struct Missing {
     granted: Capabilities,
@@ -272,7 +282,6 @@ impl Missing {
     fn warnings(self) -> Vec<PrepareWarning> {
         let mut warnings = Vec::new();
         if self.groups != Capabilities::NONE {
-            let names = |groups: Capabilities| groups.iter().map(Capability::name).collect::<Vec<_>>().join(", ");
             let all = self.granted.iter().chain(self.groups.iter()).collect::<Capabilities>();
             warnings.push(PrepareWarning {
                 field: "imports",

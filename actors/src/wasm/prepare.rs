@@ -106,7 +106,7 @@ impl Engine {
         let key = cache::Key::new(bytes, stack_engine.stack_bytes);
         compiled.get_or_compile(&stack_engine.engine, key, bytes, disk).map_err(|error| {
             let cause = error.root_cause().to_string();
-            let hint = if cause.contains("unexpected end") { "; the file may be cut off" } else { "" };
+            let hint = source::cut_off_hint(&cause);
             PrepareError::invalid(field, format!("the component does not compile: {cause}{hint}"))
         })
     }

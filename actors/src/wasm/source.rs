@@ -44,6 +44,12 @@ pub(crate) fn field(source: &Source) -> &'static str {
     }
 }
 
+/// What to add to an error about bytes that end before their headers say.
+pub(super) fn cut_off_hint(message: &str) -> &'static str {
+    let is_cut = message.contains("unexpected end") || message.contains("is out of bounds (bound");
+    if is_cut { "; the file may be cut off" } else { "" }
+}
+
 fn read_file(directory: &std::path::Path, path: &str, bytes_max: u64) -> Result<Vec<u8>, PrepareError> {
     let refused = |kind, message: String| PrepareError::new("path", kind, message);
     let relative = path.trim_start_matches('/');

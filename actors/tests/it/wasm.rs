@@ -1,4 +1,12 @@
 //! WebAssembly functions, from their bytes to the answers of calls.
 
 mod calls;
+mod compiling;
 mod fixture;
+mod grants;
+mod limits;
+mod log;
+mod methods;
+mod source;
+mod wasi;
+mod wrapping;

@@ -211,6 +211,6 @@ mod tests {
             [("use", false, true), ("f", true, true)]
         );
         assert_eq!(words(" // nothing\n"), []);
-        assert_eq!(words("}}};é{"), [("", false, true), ("", false, true), ("", false, true), ("", false, false)]);
+        assert_eq!(words("}}};é{"), [("", false, true), ("", false, true), ("", false, true), ("é", false, false)]);
     }
 }

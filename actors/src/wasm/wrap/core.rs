@@ -3,7 +3,7 @@
 use wasm_encoder::{ExportKind, ExportSection, Module, RawSection};
 use wasmparser::{BinaryReaderError, ExternalKind, KnownCustom, Parser, Payload, ValType, Validator};
 
-use crate::wasm::{error::PrepareError, wit::Wit};
+use crate::wasm::{error::PrepareError, source::cut_off_hint, wit::Wit};
 
 /// The module that preview 1 functions are imported from.
 const PREVIEW1: &str = "wasi_snapshot_preview1";
@@ -145,7 +145,7 @@ impl CoreModule {
 /// The error for bytes that are no valid module.
 pub(super) fn invalid(field: &'static str, error: &BinaryReaderError) -> PrepareError {
     let (message, offset) = (error.message(), error.offset());
-    let hint = if message.contains("unexpected end") { "; the file may be cut off" } else { "" };
+    let hint = cut_off_hint(message);
     PrepareError::invalid(field, format!("the module is not valid WebAssembly: {message} (at byte {offset}){hint}"))
 }
 

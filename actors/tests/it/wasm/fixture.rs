@@ -59,8 +59,17 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 pub async fn run(prepared: &Prepared, instance: &mut Box<dyn Instance>, args: Value) -> Result<Value, CallError> {
+    run_with(prepared, instance, Context::default(), args).await
+}
+
+async fn run_with(
+    prepared: &Prepared,
+    instance: &mut Box<dyn Instance>,
+    context: Context,
+    args: Value,
+) -> Result<Value, CallError> {
     let args = Payload::Vals(prepared.signature.encode(&args)?);
-    let context = Arc::new(Context::default());
+    let context = Arc::new(context);
     match instance.run(args, &context).await? {
         Answer::Val(val) => Ok(to_json(val.as_ref(), prepared.signature.result.as_ref())),
         Answer::Json(_) => panic!("WebAssembly answers with values"),
@@ -69,8 +78,18 @@ pub async fn run(prepared: &Prepared, instance: &mut Box<dyn Instance>, args: Va
 
 /// One call on a fresh instance.
 pub fn call(prepared: &Prepared, args: Value) -> Result<Value, CallError> {
+    call_with(prepared, Context::default(), args)
+}
+
+/// One call that carries a context, on a fresh instance.
+pub fn call_with(prepared: &Prepared, context: Context, args: Value) -> Result<Value, CallError> {
     block_on(async {
         let mut instance = prepared.function.make().await?;
-        run(prepared, &mut instance, args).await
+        run_with(prepared, &mut instance, context, args).await
     })
+}
+
+/// The binary form of a text.
+pub fn wat(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap()
 }
