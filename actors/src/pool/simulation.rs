@@ -114,12 +114,16 @@ impl World {
         self.tell(Event::Idle(worker));
     }
 
-    /// Lets time pass in small steps. Running calls share the threads; sleeping ones need none.
+    /// Lets time pass in small steps.
     fn pass(&mut self, time: Duration) {
-        const STEP: Duration = Duration::from_micros(500);
+        self.pass_by(time, Duration::from_micros(500));
+    }
+
+    /// Lets time pass. Running calls share the threads; sleeping ones need none.
+    fn pass_by(&mut self, time: Duration, step: Duration) {
         let end = self.now + time;
         while self.now < end {
-            self.now += STEP;
+            self.now += step;
             for worker in self.starting.clone() {
                 self.up(worker);
             }
@@ -128,12 +132,12 @@ impl World {
             let mut done = Vec::new();
             for (worker, (_, work)) in &mut self.running {
                 if work.sleep.is_zero() {
-                    let used = STEP.mul_f64(share);
+                    let used = step.mul_f64(share);
                     self.load.cpu += used;
                     work.cpu = work.cpu.saturating_sub(used);
                 } else {
-                    self.load.asleep += STEP;
-                    work.sleep = work.sleep.saturating_sub(STEP);
+                    self.load.asleep += step;
+                    work.sleep = work.sleep.saturating_sub(step);
                 }
                 if work.cpu.is_zero() && work.sleep.is_zero() {
                     done.push(*worker);
@@ -228,7 +232,7 @@ fn a_lazy_pool_starts_with_nothing_and_gives_idle_workers_up() {
 fn a_static_pool_has_all_its_workers_always() {
     let mut world = World::new(Sizing::Static { workers: 3, size: 5 }, 2);
     assert_eq!(world.workers(), 3);
-    world.pass(millis(100_000));
+    world.pass_by(millis(100_000), millis(10));
     assert_eq!(world.workers(), 3);
     let worker = *world.idle.first().expect("an idle worker");
     world.idle.remove(&worker);
@@ -371,7 +375,7 @@ proptest! {
             }
         }
         // From here on everything works, so everything that waits or runs is answered.
-        world.pass(millis(60_000));
+        world.pass_by(millis(60_000), millis(10));
         prop_assert_eq!(world.waiting.len() + world.running.len(), 0);
         prop_assert_eq!(world.answered + world.failed + world.left, world.last_call);
         prop_assert_eq!(world.pool.degraded(world.now), None, "probes healed the function");
