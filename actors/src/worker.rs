@@ -126,8 +126,8 @@ impl WorkerState {
         let mut ready = match ready {
             Ok(ready) => ready,
             Err(error) => {
+                // The dispatcher answers this call when it hears why, so that a caller who asks again finds it knowing.
                 self.pulse.end();
-                reply.send(Err(error.clone()));
                 return self.give_up(myself, error);
             }
         };

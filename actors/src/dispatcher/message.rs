@@ -21,7 +21,7 @@ use crate::{
 /// use greenroom_actors::{Answer, CallError, CallMessage, Payload};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let cell = ractor::registry::where_is("greenroom/myns:compute".into()).ok_or("no such function")?;
+/// let cell = ractor::registry::where_is("greenroom/myns:compute").ok_or("no such function")?;
 /// let dispatcher = ractor::ActorRef::<CallMessage>::from(cell);
 /// let args = Payload::Json(vec![6.into(), 7.into()]);
 /// let answer: Result<Answer, CallError> = ractor::call!(dispatcher, CallMessage::call, args)?;
