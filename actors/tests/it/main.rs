@@ -1,3 +1,5 @@
 //! The integration tests of the crate, in one binary: a module for each behaviour.
 
+#![allow(clippy::unwrap_used, reason = "what a test needs and does not get fails the test")]
+
 mod wasm;

@@ -1,6 +1,6 @@
 //! Each limit, and what ends a guest: traps, deadlines, and the room that all instances share.
 
-use std::time::Duration;
+use std::{future::Future, task::Poll, time::Duration};
 
 use greenroom_actors::{
     ErrorKind,
@@ -156,29 +156,82 @@ fn a_trap_while_an_instance_is_made_is_told() {
 
 const ENDLESS: &str = r#"(module
   (global $calls (mut i32) (i32.const 0))
+  (func $start (global.set $calls (i32.const 0)))
+  (start $start)
   (func (export "spin") (loop $again (br $again)))
   (func (export "count") (result i32)
     (global.set $calls (i32.add (global.get $calls) (i32.const 1))) (global.get $calls)))"#;
 
+/// Runs a test that may never return, because a guest that does not yield blocks its thread for ever.
+fn within_a_minute(test: impl FnOnce() + Send + 'static) {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        test();
+        done.send(()).unwrap();
+    });
+    ended.recv_timeout(Duration::from_secs(60)).expect("a guest did not yield, or its thread has panicked");
+}
+
+/// Long enough for a clock that takes the runtime to be idle to stop.
+const LONG: Duration = Duration::from_millis(200);
+
 #[test]
 fn an_endless_guest_yields_so_that_dropping_its_call_ends_it() {
-    let prepared = prepare(&text(ENDLESS, "spin"));
-    block_on(async {
-        // Twice, because the deadline of an epoch is absolute: an old one would never be met again.
-        for _ in 0..2 {
-            let mut instance = prepared.function.make().await.unwrap();
-            let ended = tokio::time::timeout(Duration::from_millis(20), run(&prepared, &mut instance, json!([]))).await;
-            assert!(ended.is_err());
-        }
+    within_a_minute(|| {
+        let prepared = prepare(&text(ENDLESS, "spin"));
+        block_on(async {
+            // Twice, because the deadline of an epoch is absolute: an old one would never be met again.
+            for _ in 0..2 {
+                let mut instance = prepared.function.make().await.unwrap();
+                assert!(tokio::time::timeout(LONG, run(&prepared, &mut instance, json!([]))).await.is_err());
+            }
+        });
     });
+}
+
+#[test]
+fn a_short_call_does_not_yield_however_old_its_instance_is() {
+    within_a_minute(|| {
+        let engine = engine();
+        let prepare = |method| engine.prepare(&id(), &text(ENDLESS, method), &Limits::default()).unwrap();
+        let (spin, count) = (prepare("spin"), prepare("count"));
+        block_on(async {
+            let mut old = count.function.make().await.unwrap();
+            // An epoch may begin in the midst of one of these, and cannot in the midst of all.
+            let (mut calls_at_once, mut fresh_at_once) = (0, 0);
+            for _ in 0..10 {
+                let mut spinning = spin.function.make().await.unwrap();
+                let epochs = Duration::from_millis(5);
+                assert!(tokio::time::timeout(epochs, run(&spin, &mut spinning, json!([]))).await.is_err());
+                calls_at_once += ready_at_once(run(&count, &mut old, json!([]))).await;
+                fresh_at_once += ready_at_once(count.function.make()).await;
+            }
+            assert!(calls_at_once > 0 && fresh_at_once > 0, "{calls_at_once} calls, {fresh_at_once} instances");
+        });
+    });
+}
+
+/// 1 when a future has its end the first time that it is polled, else 0. Runs it to its end.
+async fn ready_at_once<T, E: std::fmt::Debug>(future: impl Future<Output = Result<T, E>>) -> u32 {
+    let mut future = Box::pin(future);
+    match futures::poll!(&mut future) {
+        Poll::Ready(outcome) => drop(outcome.unwrap()),
+        Poll::Pending => {
+            future.await.unwrap();
+            return 0;
+        }
+    }
+    1
 }
 
 #[test]
 fn a_guest_that_never_starts_up_yields_as_well() {
     let source = r#"(module (func $start (loop $again (br $again))) (start $start) (func (export "f")))"#;
-    let prepared = prepare(&text(source, "f"));
-    block_on(async {
-        assert!(tokio::time::timeout(Duration::from_millis(20), prepared.function.make()).await.is_err());
+    within_a_minute(move || {
+        let prepared = prepare(&text(source, "f"));
+        block_on(async {
+            assert!(tokio::time::timeout(LONG, prepared.function.make()).await.is_err());
+        });
     });
 }
 
