@@ -1,6 +1,9 @@
 //! Where to find a function by its id: its gate, its dispatcher and its signature.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use dashmap::DashMap;
 use ractor::ActorRef;
@@ -25,9 +28,13 @@ pub(crate) struct Entry {
 #[derive(Default)]
 pub(crate) struct Directory {
     entries: DashMap<FunctionId, Arc<Entry>>,
+    room_asked: Mutex<Option<Instant>>,
 }
 
 impl Directory {
+    /// How often functions are asked to give up idle instances while somebody waits for a place.
+    pub(crate) const MAKE_ROOM_EVERY: Duration = Duration::from_millis(10);
+
     /// The name of a function's dispatcher in ractor's registry.
     pub(crate) fn actor_name(runtime: &str, id: &FunctionId) -> String {
         format!("{runtime}/{id}")
@@ -49,6 +56,21 @@ impl Directory {
 
     pub(crate) fn gates(&self) -> Vec<Arc<Gate>> {
         self.entries.iter().map(|entry| entry.gate.clone()).collect()
+    }
+
+    /// Asks every function to give up an instance that idles, because somebody waits for a place. Asking again soon does
+    /// nothing: many may wait, and there are many to ask.
+    pub(crate) fn make_room(&self) {
+        let now = Instant::now();
+        let mut asked = self.room_asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.is_some_and(|asked| now.saturating_duration_since(asked) < Self::MAKE_ROOM_EVERY) {
+            return;
+        }
+        *asked = Some(now);
+        for entry in &self.entries {
+            // A dispatcher that is gone has no instances.
+            drop(entry.dispatcher.cast(CallMessage::make_room()));
+        }
     }
 
     fn not_found(&self, id: &str) -> CallError {

@@ -135,6 +135,7 @@ impl Actor for Dispatcher {
             Message::Idle(worker) => state.idle(now, worker),
             Message::CannotStart { worker, error } => state.cannot_start(now, worker, error),
             Message::Down { worker, crash } => state.down(now, worker, crash),
+            Message::MakeRoom => state.on(now, Event::Spare, None),
             Message::Tick => state.tick(now),
         }
         state.parts.metrics.census(state.pool.waiting(), state.pool.census());

@@ -63,6 +63,7 @@ impl Actor for Function {
             parts.executor.clone(),
             parts.pool.sizing,
             &parts.limits,
+            parts.directory.clone(),
             parts.metrics.clone(),
         ));
         let dispatcher = start_dispatcher(&myself, &parts).await?;

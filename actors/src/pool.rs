@@ -43,6 +43,8 @@ pub(crate) enum Event {
     CannotStart(WorkerId),
     /// A worker is gone for any other reason.
     Down(WorkerId),
+    /// Others wait for a place among all instances: give up what is not needed.
+    Spare,
     /// Time has passed, and this is what the guests did in it.
     Tick(Load),
 }
@@ -152,6 +154,7 @@ impl Pool {
     pub(crate) fn on(&mut self, now: Instant, event: Event, out: &mut Vec<Command>) {
         match event {
             Event::Start => {}
+            Event::Spare => self.spare(out),
             Event::Arrived(call) => {
                 self.waiting.insert(call);
             }
@@ -261,6 +264,16 @@ impl Pool {
                 break;
             }
             self.idle.pop_front();
+            self.workers.remove(&worker);
+            out.push(Command::Retire(worker));
+        }
+    }
+
+    /// Lets the longest idle worker go, whose instance takes a place that others wait for.
+    fn spare(&mut self, out: &mut Vec<Command>) {
+        if self.workers.len() > self.bounds.floor()
+            && let Some((worker, _)) = self.idle.pop_front()
+        {
             self.workers.remove(&worker);
             out.push(Command::Retire(worker));
         }

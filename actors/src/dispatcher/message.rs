@@ -38,6 +38,7 @@ pub(super) enum Message {
     Idle(WorkerId),
     CannotStart { worker: WorkerId, error: CallError },
     Down { worker: WorkerId, crash: Option<String> },
+    MakeRoom,
     Tick,
 }
 
@@ -96,6 +97,11 @@ impl CallMessage {
 
     pub(crate) fn down(worker: WorkerId, crash: Option<String>) -> Self {
         Self(Message::Down { worker, crash })
+    }
+
+    /// Others wait for a place among all instances.
+    pub(crate) fn make_room() -> Self {
+        Self(Message::MakeRoom)
     }
 
     pub(super) fn tick() -> Self {

@@ -300,6 +300,7 @@ enum Step {
     Finish(usize),
     Kill(usize),
     Leave(usize),
+    Spare,
     Wait(u16),
 }
 
@@ -311,6 +312,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => any::<usize>().prop_map(Step::Finish),
         1 => any::<usize>().prop_map(Step::Kill),
         1 => any::<usize>().prop_map(Step::Leave),
+        1 => Just(Step::Spare),
         1 => any::<u16>().prop_map(Step::Wait),
     ]
 }
@@ -365,6 +367,7 @@ proptest! {
                     world.left += 1;
                     world.tell(Event::Left(call));
                 },
+                Step::Spare => world.tell(Event::Spare),
                 Step::Wait(ms) => {
                     world.now += millis(u64::from(ms));
                     let load = Load { cpu: millis(u64::from(ms) % 7), asleep: millis(u64::from(ms) % 11) };

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -45,10 +45,12 @@ pub(crate) struct DiskCache {
     asked: AtomicUsize,
     hits_seen: AtomicUsize,
     misses_seen: AtomicUsize,
+    /// Whether it once did not count in time, as when it cannot write any more.
+    is_behind: AtomicBool,
 }
 
-/// How long a compilation waits for the cache to have counted it.
-const COUNT_WAIT_MAX: Duration = Duration::from_millis(50);
+/// How long a compilation waits for the cache to have counted it. Waited for in vain once at most.
+const COUNT_WAIT_MAX: Duration = Duration::from_secs(1);
 
 impl DiskCache {
     pub(crate) fn open(options: &CacheOptions) -> Self {
@@ -64,7 +66,7 @@ impl DiskCache {
                 .ok(),
         };
         let zero = AtomicUsize::default;
-        Self { cache, asked: zero(), hits_seen: zero(), misses_seen: zero() }
+        Self { cache, asked: zero(), hits_seen: zero(), misses_seen: zero(), is_behind: AtomicBool::new(false) }
     }
 
     /// What wasmtime is configured with.
@@ -90,8 +92,8 @@ impl DiskCache {
             if hits + misses >= asked {
                 break (hits, misses);
             }
-            if start.elapsed() > COUNT_WAIT_MAX {
-                self.asked.fetch_sub(1, Ordering::Relaxed);
+            if self.is_behind.load(Ordering::Relaxed) || start.elapsed() > COUNT_WAIT_MAX {
+                self.is_behind.store(true, Ordering::Relaxed);
                 break (hits, misses);
             }
             thread::park_timeout(Duration::from_millis(1));

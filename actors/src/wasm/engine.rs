@@ -42,6 +42,12 @@ const INSTANCE_DESCRIPTION_BYTES_MAX: usize = 32 << 20;
 /// Stack for the host's own functions, above what the guest may use.
 const HOST_STACK_BYTES: usize = 1536 << 10;
 
+/// Address space that a memory without a pool has ahead of its size, so that growing it seldom moves it.
+const ON_DEMAND_GROWTH_BYTES: u64 = 1 << 20;
+
+/// Inaccessible address space behind a memory without a pool.
+const ON_DEMAND_GUARD_BYTES: u64 = 64 << 10;
+
 /// Settings of an [`Engine`].
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
@@ -191,7 +197,7 @@ impl StackEngine {
                 "no pool of WebAssembly instances ({error:#}); memory is asked of the system for each instance, which \
                  is slower: raise the limit on address space (`ulimit -v`) or lower `instances_max`"
             );
-            config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+            on_demand(&mut config);
             wasmtime::Engine::new(&config).map_err(|error| EngineError::Settings(format!("{error:#}")))
         })?;
         let ticking = engine.clone();
@@ -253,6 +259,20 @@ fn pool(instances_max: usize) -> InstanceAllocationStrategy {
         .async_stack_keep_resident(16 << 10)
         .decommit_batch_size(16);
     InstanceAllocationStrategy::Pooling(pool)
+}
+
+/// Settings for a system that refuses address space: without a pool, and without reserving for each memory all that it
+/// could ever address. Accesses to memory are checked in code instead.
+fn on_demand(config: &mut Config) {
+    config
+        .allocation_strategy(InstanceAllocationStrategy::OnDemand)
+        .memory_reservation(0)
+        .memory_reservation_for_growth(ON_DEMAND_GROWTH_BYTES)
+        .memory_guard_size(ON_DEMAND_GUARD_BYTES)
+        .guard_before_linear_memory(false)
+        .gc_heap_reservation(0)
+        .gc_heap_reservation_for_growth(ON_DEMAND_GROWTH_BYTES)
+        .gc_heap_guard_size(ON_DEMAND_GUARD_BYTES);
 }
 
 /// Slots of the pool that an instance takes, in units of one memory and its share of tables.

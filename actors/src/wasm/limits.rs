@@ -25,7 +25,6 @@ pub(crate) fn host_call_bytes_max(limits: &Limits) -> usize {
 pub(crate) struct Limiter {
     bytes_max: usize,
     bytes: usize,
-    bytes_peak: usize,
     /// The growth that was allowed last, taken back when the system cannot provide it.
     pending: usize,
     /// What the guest asked for in total when it was last refused.
@@ -35,10 +34,10 @@ pub(crate) struct Limiter {
 impl Limiter {
     pub(crate) fn new(limits: &Limits) -> Self {
         let bytes_max = usize::try_from(limits.max_memory_bytes).unwrap_or(usize::MAX);
-        Self { bytes_max, bytes: 0, bytes_peak: 0, pending: 0, refused: None }
+        Self { bytes_max, bytes: 0, pending: 0, refused: None }
     }
 
-    /// Linear memory in use, in bytes.
+    /// Linear memory in use, in bytes. Memories never shrink: this is also the most that was in use.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -60,7 +59,6 @@ impl ResourceLimiter for Limiter {
         }
         self.pending = growth;
         self.bytes = total;
-        self.bytes_peak = self.bytes_peak.max(total);
         Ok(true)
     }
 

@@ -125,7 +125,10 @@ mod tests {
     fn the_thread_ticks_while_a_guest_runs_and_parks_when_none_does() {
         let ticks = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&ticks);
-        let ticker = Ticker::start(move || drop(counted.fetch_add(1, Ordering::SeqCst))).unwrap();
+        let ticker = Ticker::start(move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+        })
+        .unwrap();
         eventually("the first park", || ticker.is_parked());
 
         let guests = (ticker.running(), ticker.running());

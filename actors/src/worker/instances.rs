@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     call::{Answer, CallError, Context, ErrorKind, Payload},
+    directory::Directory,
     executor::{Executor, Instance, Reservation},
     metrics::{FunctionMetrics, LiveInstance},
     spec::{FunctionId, Limits, Sizing},
@@ -38,6 +39,7 @@ pub(crate) struct Instances {
     id: FunctionId,
     executor: Arc<dyn Executor>,
     metrics: Arc<FunctionMetrics>,
+    directory: Arc<Directory>,
     make_max: Duration,
     /// One permit per live instance of this function.
     own: Arc<Semaphore>,
@@ -51,12 +53,14 @@ impl Instances {
         executor: Arc<dyn Executor>,
         sizing: Sizing,
         limits: &Limits,
+        directory: Arc<Directory>,
         metrics: Arc<FunctionMetrics>,
     ) -> Self {
         Self {
             id,
             executor,
             metrics,
+            directory,
             make_max: limits.make_max(),
             own: Arc::new(Semaphore::new(sizing.instances_max())),
             spares: Mutex::default(),
@@ -77,8 +81,7 @@ impl Instances {
     async fn make_within(&self, bound: Option<Duration>) -> Result<Ready, CallError> {
         let closed = |_| CallError::new(ErrorKind::Unavailable, format!("`{}` is shutting down", self.id));
         let own = self.own.clone().acquire_owned().await.map_err(closed)?;
-        // Waiting for a place among all instances is nobody's fault, so no bound is set on it here.
-        let places = (self.executor.reserve().await?, own);
+        let places = (self.place().await?, own);
         let made = match bound {
             Some(bound) => tokio::time::timeout(bound, self.executor.make()).await,
             None => Ok(self.executor.make().await),
@@ -97,6 +100,18 @@ impl Instances {
             Err(error) => {
                 self.metrics.instance_failed();
                 Err(error)
+            }
+        }
+    }
+
+    /// Waits for a place among all instances. That is nobody's fault, so no bound is set on it here; instances that idle
+    /// elsewhere are asked to go.
+    async fn place(&self) -> Result<Reservation, CallError> {
+        let mut place = self.executor.reserve();
+        loop {
+            match tokio::time::timeout(Directory::MAKE_ROOM_EVERY, &mut place).await {
+                Ok(place) => return place,
+                Err(_) => self.directory.make_room(),
             }
         }
     }

@@ -1,5 +1,7 @@
 //! The integration tests of the crate, in one binary: a module for each behaviour.
 
+#![allow(clippy::unwrap_used, reason = "what a test needs and does not get fails the test")]
+
 mod calls;
 mod deadlines;
 mod metrics;

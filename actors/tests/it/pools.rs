@@ -39,7 +39,7 @@ async fn a_static_pool_of_four_with_two_workers_runs_two_keeps_four_and_refuses_
     for (n, call) in (0..).zip(calls) {
         assert_eq!(call.await.unwrap().unwrap(), n);
     }
-    assert_eq!(runtime.instances_available(), 300 - 4, "never more than four live");
+    assert!(runtime.instances_available() >= 300 - 4, "never more than four live");
     until("four are ready again", || metrics.instances(id, "ready") == 4.0).await;
 }
 
@@ -145,8 +145,5 @@ async fn functions_share_the_instances_of_the_runtime_and_wait_for_them() {
     for call in calls {
         call.await.unwrap().unwrap();
     }
-    runtime.shutdown(Duration::ZERO).await;
-    // It waited for a place that idle instances of the other function may hold; whatever came of it, it was answered.
-    let answer = other.await.unwrap();
-    assert!(answer.is_ok() || answer.unwrap_err().kind() == ErrorKind::Unavailable);
+    assert_eq!(other.await.unwrap().unwrap(), 3, "instances that idled gave their places up for it");
 }

@@ -123,7 +123,7 @@ impl CoreModule {
             .filter(|(module, name)| {
                 module != PREVIEW1
                     && !of_world.contains(module)
-                    && !(module == "$root" && of_world.contains(name))
+                    && (module != "$root" || !of_world.contains(name))
                     && !module.starts_with("[export]")
             })
             .map(|(module, name)| format!("`{module}.{name}`"))

@@ -1,6 +1,6 @@
 //! Each limit, and what ends a guest: traps, deadlines, and the room that all instances share.
 
-use std::time::Duration;
+use std::{future::Future, task::Poll, time::Duration};
 
 use greenroom_actors::{
     ErrorKind,
@@ -156,38 +156,83 @@ fn a_trap_while_an_instance_is_made_is_told() {
 
 const ENDLESS: &str = r#"(module
   (global $calls (mut i32) (i32.const 0))
+  (func $start (global.set $calls (i32.const 0)))
+  (start $start)
   (func (export "spin") (loop $again (br $again)))
   (func (export "count") (result i32)
     (global.set $calls (i32.add (global.get $calls) (i32.const 1))) (global.get $calls)))"#;
 
+/// Runs a test that may never return, because a guest that does not yield blocks its thread for ever.
+fn within_a_minute(test: impl FnOnce() + Send + 'static) {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        test();
+        done.send(()).unwrap();
+    });
+    ended.recv_timeout(Duration::from_secs(60)).expect("a guest did not yield, or its thread has panicked");
+}
+
+/// Long enough for a clock that takes the runtime to be idle to stop.
+const LONG: Duration = Duration::from_millis(200);
+
 #[test]
 fn an_endless_guest_yields_so_that_dropping_its_call_ends_it() {
-    let engine = engine();
-    let prepared = engine.prepare(&id(), &text(ENDLESS, "spin"), &Limits::default()).unwrap();
-    let available = engine.instances_available();
-    block_on(async {
-        // Twice, because the deadline of an epoch is absolute: an old one would never be met again.
-        for _ in 0..2 {
-            let mut instance = prepared.function.make().await.unwrap();
-            assert_eq!(engine.instances_available(), available - 1);
-            let ended = tokio::time::timeout(Duration::from_millis(20), run(&prepared, &mut instance, json!([]))).await;
-            assert!(ended.is_err());
-            drop(instance);
-            assert_eq!(engine.instances_available(), available);
-        }
+    within_a_minute(|| {
+        let prepared = prepare(&text(ENDLESS, "spin"));
+        block_on(async {
+            // Twice, because the deadline of an epoch is absolute: an old one would never be met again.
+            for _ in 0..2 {
+                let mut instance = prepared.function.make().await.unwrap();
+                assert!(tokio::time::timeout(LONG, run(&prepared, &mut instance, json!([]))).await.is_err());
+            }
+        });
     });
+}
+
+#[test]
+fn a_short_call_does_not_yield_however_old_its_instance_is() {
+    within_a_minute(|| {
+        let engine = engine();
+        let prepare = |method| engine.prepare(&id(), &text(ENDLESS, method), &Limits::default()).unwrap();
+        let (spin, count) = (prepare("spin"), prepare("count"));
+        block_on(async {
+            let mut old = count.function.make().await.unwrap();
+            // An epoch may begin in the midst of one of these, and cannot in the midst of all.
+            let (mut calls_at_once, mut fresh_at_once) = (0, 0);
+            for _ in 0..10 {
+                let mut spinning = spin.function.make().await.unwrap();
+                let epochs = Duration::from_millis(5);
+                assert!(tokio::time::timeout(epochs, run(&spin, &mut spinning, json!([]))).await.is_err());
+                calls_at_once += ready_at_once(run(&count, &mut old, json!([]))).await;
+                fresh_at_once += ready_at_once(count.function.make()).await;
+            }
+            assert!(calls_at_once > 0 && fresh_at_once > 0, "{calls_at_once} calls, {fresh_at_once} instances");
+        });
+    });
+}
+
+/// 1 when a future has its end the first time that it is polled, else 0. Runs it to its end.
+async fn ready_at_once<T, E: std::fmt::Debug>(future: impl Future<Output = Result<T, E>>) -> u32 {
+    let mut future = Box::pin(future);
+    match futures::poll!(&mut future) {
+        Poll::Ready(outcome) => drop(outcome.unwrap()),
+        Poll::Pending => {
+            future.await.unwrap();
+            return 0;
+        }
+    }
+    1
 }
 
 #[test]
 fn a_guest_that_never_starts_up_yields_as_well() {
     let source = r#"(module (func $start (loop $again (br $again))) (start $start) (func (export "f")))"#;
-    let engine = engine();
-    let prepared = engine.prepare(&id(), &text(source, "f"), &Limits::default()).unwrap();
-    let available = engine.instances_available();
-    block_on(async {
-        assert!(tokio::time::timeout(Duration::from_millis(20), prepared.function.make()).await.is_err());
+    within_a_minute(move || {
+        let prepared = prepare(&text(source, "f"));
+        block_on(async {
+            assert!(tokio::time::timeout(LONG, prepared.function.make()).await.is_err());
+        });
     });
-    assert_eq!(engine.instances_available(), available);
 }
 
 #[test]
@@ -204,19 +249,24 @@ fn an_instance_serves_calls_in_turn_and_a_fresh_one_knows_nothing_of_them() {
 }
 
 #[test]
-fn an_instance_waits_for_room_and_gives_it_back() {
+fn an_instance_waits_for_a_place_and_gives_it_back() {
     let engine = engine();
     let prepared = engine.prepare(&id(), &text(ENDLESS, "count"), &Limits::default()).unwrap();
+    let small_stack = Limits { max_stack_bytes: 64 << 10, ..Limits::default() };
+    let other = engine.prepare(&id(), &text(ENDLESS, "count"), &small_stack).unwrap();
     block_on(async {
         let mut live = Vec::new();
         for _ in 0..engine.instances_max() {
-            live.push(prepared.function.make().await.unwrap());
+            let place = prepared.function.reserve().await.unwrap();
+            live.push((prepared.function.make().await.unwrap(), place));
         }
         assert_eq!(engine.instances_available(), 0);
-        let mut waiting = prepared.function.make();
+        // All functions share the places, those with a stack of another size too.
+        let mut waiting = other.function.reserve();
         assert!(futures::poll!(&mut waiting).is_pending());
         live.pop();
         assert!(waiting.await.is_ok());
+        assert_eq!(engine.instances_available(), 1);
     });
 }
 
@@ -231,12 +281,37 @@ fn a_component_counts_by_its_memories() {
         )
     };
     let engine = engine();
-    let prepared = engine.prepare(&id(), &text(&memories(3), "f"), &Limits::default()).unwrap();
+    let prepared = engine.prepare(&id(), &text(&memories(4), "f"), &Limits::default()).unwrap();
     block_on(async {
         let available = engine.instances_available();
-        let _one = prepared.function.make().await.unwrap();
-        assert_eq!(engine.instances_available(), available - 3);
+        let places = [prepared.function.reserve().await.unwrap(), prepared.function.reserve().await.unwrap()];
+        assert_eq!(engine.instances_available(), available - 8);
+        // The pool has room for as many as there are places.
+        let instances = [prepared.function.make().await.unwrap(), prepared.function.make().await.unwrap()];
+        assert_eq!(instances[1].memory_bytes(), 4 * PAGE);
+        drop(places);
+        assert_eq!(engine.instances_available(), available);
     });
     let errors = engine.prepare(&id(), &text(&memories(9), "f"), &Limits::default()).unwrap_err();
     assert!(errors[0].message.contains("takes the room of 9, and `instances_max` allows 8"), "{errors:?}");
+}
+
+/// Runs itself again with little address space: no pool fits into it, and no memory that reserves 4 GiB.
+#[cfg(target_os = "linux")]
+#[test]
+fn functions_run_where_address_space_is_short() {
+    let tests = [
+        "wasm::limits::memories_are_bounded_together",
+        "wasm::limits::a_trap_has_plain_words_and_a_backtrace",
+        "wasm::limits::a_guest_beyond_its_memory_sees_a_failed_grow",
+        "wasm::calls::a_wrapped_module_takes_and_returns_strings_and_lists",
+    ];
+    let output = std::process::Command::new("sh")
+        .args(["-c", r#"ulimit -v 3000000 && exec "$0" --exact "$@""#])
+        .arg(std::env::current_exe().unwrap())
+        .args(tests)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("4 passed"), "{text}");
 }
