@@ -82,7 +82,10 @@ impl Actor for Worker {
         if state.parts.keep || state.parts.probe {
             match state.parts.instances.make_ahead().await {
                 Ok(ready) => state.next = Some(ready).filter(|_| state.parts.keep),
-                Err(error) => return Ok(state.give_up(&myself, error)),
+                Err(error) => {
+                    state.give_up(&myself, error);
+                    return Ok(());
+                }
             }
         }
         state.tell(CallMessage::up(state.parts.id, myself.clone(), state.pulse.clone()));

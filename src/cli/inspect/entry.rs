@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use greenroom_actors::spec::{Capabilities, Capability};
+use greenroom_actors::spec::Capabilities;
 
 use super::{Export, FileKind, Inspection};
 
