@@ -58,16 +58,30 @@ pub enum StartError {
 #[derive(Default)]
 pub struct Builder {
     tree: RuntimeBuilder,
-    registry: Option<PathBuf>,
+    registry: Option<Origin>,
     load: LoadOptions,
     only: Option<Vec<String>>,
+}
+
+/// Where the registry comes from.
+enum Origin {
+    Folder(PathBuf),
+    Loaded(Box<Registry>),
 }
 
 impl Builder {
     /// Loads a registry folder at the start.
     #[must_use]
     pub fn registry(mut self, root: impl Into<PathBuf>) -> Self {
-        self.registry = Some(root.into());
+        self.registry = Some(Origin::Folder(root.into()));
+        self
+    }
+
+    /// Takes a registry that was loaded before, in place of a folder. Its warnings are known to whoever loaded it, and
+    /// not logged again.
+    #[must_use]
+    pub fn loaded(mut self, registry: Registry) -> Self {
+        self.registry = Some(Origin::Loaded(Box::new(registry)));
         self
     }
 
@@ -151,16 +165,14 @@ impl Builder {
     }
 
     async fn start_under(self, supervisor: Option<ActorCell>) -> Result<Runtime, StartError> {
-        let Self { mut tree, registry: root, load, only } = self;
+        let Self { mut tree, registry: origin, load, only } = self;
+        let loaded = match origin {
+            Some(Origin::Folder(root)) => Some(load_folder(root, load).await?),
+            Some(Origin::Loaded(registry)) => Some(*registry),
+            None => None,
+        };
         let mut registry = None;
-        if let Some(root) = root {
-            // Reading files blocks.
-            let reading = tokio::task::spawn_blocking(move || Registry::load(&root, &load));
-            let (loaded, warnings) =
-                reading.await.map_err(|_| StartError::Interrupted)?.map_err(StartError::Registry)?;
-            for warning in warnings.iter() {
-                tracing::warn!(entry = warning.entry().map(tracing::field::display), "{}", warning.message());
-            }
+        if let Some(loaded) = loaded {
             let wanted =
                 |id: &FunctionId| only.as_ref().is_none_or(|only| only.iter().any(|wanted| wanted == id.as_str()));
             tree = tree.functions(loaded.functions().iter().filter(|spec| wanted(&spec.id)).cloned());
@@ -180,6 +192,16 @@ impl Builder {
             (Err(error), _) => Err(error.into()),
         }
     }
+}
+
+async fn load_folder(root: PathBuf, load: LoadOptions) -> Result<Registry, StartError> {
+    // Reading files blocks.
+    let reading = tokio::task::spawn_blocking(move || Registry::load(&root, &load));
+    let (loaded, warnings) = reading.await.map_err(|_| StartError::Interrupted)?.map_err(StartError::Registry)?;
+    for warning in warnings.iter() {
+        tracing::warn!(entry = warning.entry().map(tracing::field::display), "{}", warning.message());
+    }
+    Ok(loaded)
 }
 
 /// Shows a fault at the line of the registry file that it is about.

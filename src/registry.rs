@@ -21,6 +21,8 @@ use std::{collections::HashMap, fmt, path::Path};
 
 use greenroom_actors::spec::{FunctionId, FunctionSpec};
 
+pub(crate) use check::duration_parts;
+pub(crate) use diagnostic::closest;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use environment::{Environment, EnvironmentError};
 pub use schema::schema;
@@ -74,6 +76,8 @@ pub struct Entry {
     pub line: usize,
     /// Whether it has no error.
     pub sound: bool,
+    /// Whether this version does nothing with entries of its kind.
+    pub inert: bool,
     /// A few words on what it is.
     pub summary: String,
 }
@@ -221,6 +225,7 @@ fn summaries(index: &raw::Index, functions: &[FunctionSpec]) -> Vec<Entry> {
                 kind: entry.kind_name.clone(),
                 file: entry.file.shown().to_owned(),
                 line: entry.file.position(entry.name_span.start).0,
+                inert: entry.kind.is_none_or(|kind| matches!(kind.role, shape::Role::Unserved | shape::Role::Inert)),
                 sound: !index.failed.get(number).copied().unwrap_or(true),
                 summary,
             }

@@ -163,13 +163,22 @@ impl Runtime {
         self.0.engine.instances_available()
     }
 
-    /// Stops: no new calls from now on; calls that run or wait finish within `drain`; then the tree ends, and what has no
-    /// answer yet has `unavailable`. Returns whether every call had finished.
-    pub async fn shutdown(&self, drain: Duration) -> bool {
+    /// Takes no new calls from now on, and waits until those that run or wait have finished, for `within` at most. Returns
+    /// how many are left. The tree goes on: [`Runtime::shutdown`] ends it.
+    pub async fn drain(&self, within: Duration) -> usize {
         let gates = self.0.directory.gates();
         // All close before any is waited for.
         gates.iter().for_each(|gate| gate.close());
-        let drained = tokio::time::timeout(drain, join_all(gates.iter().map(|gate| gate.drain()))).await.is_ok();
+        match tokio::time::timeout(within, join_all(gates.iter().map(|gate| gate.drain()))).await {
+            Ok(_) => 0,
+            Err(_) => gates.iter().map(|gate| gate.inside()).sum(),
+        }
+    }
+
+    /// Stops: no new calls from now on; calls that run or wait finish within `drain`; then the tree ends, and what has no
+    /// answer yet has `unavailable`. Returns whether every call had finished.
+    pub async fn shutdown(&self, drain: Duration) -> bool {
+        let drained = self.drain(drain).await == 0;
         let root = self.root();
         root.stop(None);
         // Only a root that ended before can refuse to be waited for.

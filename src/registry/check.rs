@@ -8,6 +8,7 @@ use std::{ops::Range, sync::Arc};
 
 use greenroom_actors::spec::{Capability, FunctionId};
 
+pub(crate) use word::duration_parts;
 pub(super) use word::{duration, mode, sha256};
 
 use super::{

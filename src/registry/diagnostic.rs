@@ -312,7 +312,7 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// The candidate that was probably meant: the nearest, if it is near enough to be a slip of the pen.
-pub(super) fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Beyond this no name of ours is near, and distances cost the product of both lengths.
     const CHARS_MAX: usize = 120;
     if word.len() > CHARS_MAX {

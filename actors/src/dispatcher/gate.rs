@@ -65,10 +65,16 @@ impl Gate {
     /// Lets no call in from now on, and returns when the last one inside has been answered.
     pub(crate) async fn drain(&self) {
         self.close();
-        // The permits are never given back: nobody enters again.
         if let Ok(all) = self.room.acquire_many(self.capacity).await {
-            all.forget();
+            // Whoever looked whether the gate is open just before it closed meets a closed semaphore.
+            self.room.close();
+            drop(all);
         }
+    }
+
+    /// Calls that run or wait. Meant for a closed gate that nobody drains at the moment: a drain holds room itself.
+    pub(crate) fn inside(&self) -> usize {
+        (self.capacity as usize).saturating_sub(self.room.available_permits())
     }
 
     /// Lets no call in from now on.
@@ -94,6 +100,8 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
     use crate::spec::PoolSpec;
 
@@ -112,6 +120,14 @@ mod tests {
         assert!(refused.message().contains("pool.buffer is 1"), "{refused}");
         drop(first);
         gate.enter().await.expect("room came back");
+    }
+
+    #[tokio::test]
+    async fn a_drain_that_is_given_up_leaves_the_calls_inside_countable() {
+        let gate = gate(OnFull::Refuse);
+        let _inside = gate.enter().await.expect("room");
+        assert!(gate.drain().now_or_never().is_none());
+        assert_eq!(gate.inside(), 1);
     }
 
     #[tokio::test]
@@ -142,6 +158,7 @@ mod tests {
         assert!(!drained.is_finished());
         drop(inside);
         drained.await.expect("no panic");
+        assert_eq!(gate.inside(), 0);
         assert_eq!(gate.enter().await.expect_err("closed").kind(), ErrorKind::Unavailable);
     }
 }

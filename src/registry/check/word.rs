@@ -19,13 +19,17 @@ pub(in super::super) fn duration(node: &Node) -> Result<Duration, String> {
             Err(_) if millis < 0 => return Err("a duration is not negative".to_owned()),
             Err(_) => Duration::MAX,
         },
-        Resolved::Text => parts(&scalar.text)?,
+        Resolved::Text => duration_parts(&scalar.text)?,
         _ => return Err("expected whole milliseconds, or a number with a unit".to_owned()),
     };
     if found > DURATION_MAX { Err("a duration is at most 365 days".to_owned()) } else { Ok(found) }
 }
 
-fn parts(text: &str) -> Result<Duration, String> {
+/// Reads `1h30m`, `30s`, `1.5s` or `500ms`.
+///
+/// # Errors
+/// What is wrong, in a few words.
+pub(crate) fn duration_parts(text: &str) -> Result<Duration, String> {
     let mut rest = text.trim();
     let mut sum = Duration::ZERO;
     if rest.is_empty() {

@@ -1,0 +1,135 @@
+//! `greenroom bench`: one function, called by so many callers for so long, each with its next call as soon as it has its
+//! answer. The figures are in `figures`.
+
+mod figures;
+
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use clap::{Args, ValueHint};
+use greenroom_actors::spec::FunctionId;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+use self::figures::{Figures, Tally};
+use super::{
+    RegistryOptions, arguments,
+    failure::Failure,
+    options::{Format, some_time},
+    output,
+    target::Target,
+};
+use crate::{CallOptions, Runtime};
+
+pub(super) const HELP: &str = "\
+Each caller has its next call as soon as it has its answer. Calls that run at the end are not counted. Ctrl-C ends early.
+Negative numbers are taken as ARGs; other ARGs that start with `-` stand behind `--`, after all options.
+Exit code 0 if any call had a result, else that of the error that came most often (see `greenroom call --help`).
+
+Example:
+  greenroom bench registry-examples/compute compute:lazy 6 7 --concurrency 64 --duration 5";
+
+/// Places where callers note their results: more callers share them, as a histogram takes some room.
+const TALLIES_MAX: usize = 64;
+
+/// What `bench` is told.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The registry's folder
+    #[arg(value_hint = ValueHint::DirPath)]
+    root: PathBuf,
+    /// The function: `namespace:name`, or the name alone when no other function has it
+    id: String,
+    /// The arguments of each call, each JSON or a bare string
+    #[arg(value_name = "ARG", allow_negative_numbers = true)]
+    args: Vec<String>,
+    /// How many callers there are
+    #[arg(long, short = 'c', value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    concurrency: u32,
+    /// How long to call: seconds, or `500ms`, `1m`
+    #[arg(long, short = 'd', value_name = "TIME", default_value = "5", value_parser = some_time)]
+    duration: Duration,
+    /// How long each caller waits for a result. Default is for ever
+    #[arg(long, value_name = "TIME", value_parser = some_time)]
+    timeout: Option<Duration>,
+    #[command(flatten)]
+    registry: RegistryOptions,
+}
+
+/// Calls, and prints the figures.
+pub(super) async fn bench(options: Options, format: Format) -> Result<ExitCode, Failure> {
+    let target = Target::start(&options.root, &options.id, &options.registry).await?;
+    let args = arguments::read(&options.args);
+    target.check(&args)?;
+    let calls = Calls {
+        args: args.into_iter().map(|arg| arg.value).collect(),
+        options: CallOptions { timeout: options.timeout, ..CallOptions::default() },
+        runtime: target.runtime,
+        id: target.id,
+    };
+    let calls = Arc::new(calls);
+    let concurrency = usize::try_from(options.concurrency).unwrap_or(usize::MAX);
+    let tallies: Vec<_> = (0..concurrency.min(TALLIES_MAX)).map(|_| Arc::new(Mutex::new(Tally::default()))).collect();
+    let mut callers = JoinSet::new();
+    let begun = Instant::now();
+    for (_, tally) in (0..concurrency).zip(tallies.iter().cycle()) {
+        callers.spawn(call_on(Arc::clone(&calls), Arc::clone(tally)));
+    }
+    tokio::select! {
+        () = progress(options.duration) => {}
+        Ok(()) = tokio::signal::ctrl_c() => {}
+    }
+    let elapsed = begun.elapsed();
+    callers.shutdown().await;
+    calls.runtime.shutdown(Duration::ZERO).await;
+
+    let figures = Figures::of(&calls.id, concurrency, elapsed, &tallies);
+    output::print(format, &figures)?;
+    Ok(figures.exit_code())
+}
+
+/// What every caller calls.
+struct Calls {
+    runtime: Runtime,
+    id: FunctionId,
+    args: Vec<Value>,
+    options: CallOptions,
+}
+
+/// Calls until it is aborted.
+async fn call_on(calls: Arc<Calls>, tally: Arc<Mutex<Tally>>) {
+    loop {
+        let begun = Instant::now();
+        let result = calls.runtime.call_json(calls.id.as_str(), calls.args.clone(), calls.options.clone()).await;
+        let took = begun.elapsed();
+        let failed = result.is_err();
+        tally.lock().unwrap_or_else(PoisonError::into_inner).note(took, result.map(drop));
+        if failed {
+            // A call that is refused never waits: without this, its caller would keep the thread for itself.
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Waits, and shows on a terminal how long there is to wait.
+async fn progress(duration: Duration) {
+    const STEP: Duration = Duration::from_millis(100);
+    let begun = Instant::now();
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    // Draws on stderr, and only when that is a terminal.
+    let bar = ProgressBar::new(millis(duration));
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {msg}") {
+        bar.set_style(style);
+    }
+    while let Some(left) = duration.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()) {
+        bar.set_position(millis(begun.elapsed()));
+        bar.set_message(format!("{} s left", left.as_secs() + 1));
+        tokio::time::sleep(left.min(STEP)).await;
+    }
+    bar.finish_and_clear();
+}

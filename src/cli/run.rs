@@ -1,0 +1,188 @@
+//! `greenroom run`: the whole tree, until a signal ends it.
+
+use std::{
+    future::pending,
+    io,
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use clap::{Args, ValueHint};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+
+use super::{
+    RegistryOptions,
+    check::pool,
+    failure::Failure,
+    metrics,
+    options::duration,
+    output::counted,
+    target::{load, log_warnings},
+};
+use crate::{Runtime, registry::Registry};
+
+pub(super) const HELP: &str = "\
+The first SIGINT or SIGTERM ends the run: no new calls, and running calls finish within --drain. A second one stops at
+once. Exit code 0 when every call had finished, 1 when some were cut off or the run could not start.
+
+Example:
+  greenroom run --metrics 127.0.0.1:9464 registry-examples/compute";
+
+/// What `run` is told.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The registry's folder
+    #[arg(value_hint = ValueHint::DirPath)]
+    root: PathBuf,
+    /// Where to serve Prometheus metrics, at /metrics: HOST:PORT, or `off`. Port 0 takes any that is free
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464", value_parser = metrics_address)]
+    metrics: MetricsAddress,
+    /// How long running calls may take to finish at the end: seconds, or `500ms`, `1m`
+    #[arg(long, value_name = "TIME", default_value = "10", value_parser = duration)]
+    drain: Duration,
+    #[command(flatten)]
+    registry: RegistryOptions,
+}
+
+#[derive(Debug, Clone)]
+enum MetricsAddress {
+    Off,
+    On(String),
+}
+
+fn metrics_address(text: &str) -> Result<MetricsAddress, String> {
+    if text == "off" {
+        return Ok(MetricsAddress::Off);
+    }
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
+            Ok(MetricsAddress::On(text.to_owned()))
+        }
+        _ => Err("write HOST:PORT, such as 127.0.0.1:9464 or [::1]:9464, or `off`".to_owned()),
+    }
+}
+
+/// Starts the tree and keeps it until signals end it.
+pub(super) async fn run(options: Options) -> Result<ExitCode, Failure> {
+    let mut signals = Signals::new().context("signals cannot be heard")?;
+    let recorded = match &options.metrics {
+        MetricsAddress::Off => None,
+        MetricsAddress::On(address) => Some((address, metrics::record()?)),
+    };
+    let runtime = tokio::select! {
+        runtime = start(&options) => runtime?,
+        signal = signals.next() => {
+            tracing::info!("{signal}: stopped before the tree had started");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let scrapes = match recorded {
+        None => None,
+        Some((address, handle)) => match metrics::listen(address).await {
+            Ok(listener) => Some((listener, handle)),
+            Err(error) => {
+                runtime.shutdown(Duration::ZERO).await;
+                return Err(error.into());
+            }
+        },
+    };
+    let cut_off = serve(&runtime, scrapes, options.drain, async || signals.next().await).await;
+    Ok(if cut_off == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn start(options: &Options) -> Result<Runtime, Failure> {
+    let begun = Instant::now();
+    let (registry, warnings) = load(&options.root, &options.registry).await?;
+    log_warnings(&warnings, |_| true);
+    let runtime = Runtime::builder().loaded(registry).cache(options.registry.cache()).start().await?;
+    for function in runtime.registry().into_iter().flat_map(Registry::functions) {
+        let signature = runtime.signature(function.id.as_str()).ok().flatten();
+        let signature = signature.map(|signature| format!("func{signature}"));
+        tracing::info!(function = %function.id, signature, pool = pool(&function.pool), "started");
+    }
+    let functions = counted(runtime.functions().len(), "function");
+    tracing::info!("{functions} started in {} ms", begun.elapsed().as_millis());
+    Ok(runtime)
+}
+
+/// Serves metrics until `stop` says for the first time, with a word on why, that the run ends; then drains, and ends the
+/// tree. When `stop` says so again, the drain is over. Returns how many calls were cut off.
+pub async fn serve(
+    runtime: &Runtime,
+    scrapes: Option<(TcpListener, PrometheusHandle)>,
+    drain: Duration,
+    stop: impl AsyncFnMut() -> &'static str,
+) -> usize {
+    if let Some(address) = scrapes.as_ref().and_then(|(listener, _)| listener.local_addr().ok()) {
+        tracing::info!("metrics on http://{address}/metrics");
+    }
+    let scrapes = async {
+        match scrapes {
+            Some((listener, handle)) => metrics::serve(listener, handle).await,
+            None => pending().await,
+        }
+    };
+    tokio::select! {
+        cut_off = until_stopped(runtime, drain, stop) => cut_off,
+        never = scrapes => match never {},
+    }
+}
+
+async fn until_stopped(runtime: &Runtime, drain: Duration, mut stop: impl AsyncFnMut() -> &'static str) -> usize {
+    let why = stop().await;
+    tracing::info!("{why}: no new calls; running calls have {drain:?} to finish, a second signal stops at once");
+    let cut_off = tokio::select! {
+        left = runtime.drain(drain) => left,
+        why = stop() => {
+            tracing::info!("{why} again: stopping at once");
+            runtime.drain(Duration::ZERO).await
+        }
+    };
+    runtime.shutdown(Duration::ZERO).await;
+    match cut_off {
+        0 => tracing::info!("stopped; every call had finished"),
+        cut_off => tracing::warn!("stopped; {} cut off", counted(cut_off, "call")),
+    }
+    cut_off
+}
+
+/// The signals that end a run.
+struct Signals {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            Some(()) = self.interrupt.recv() => "SIGINT",
+            Some(()) = self.terminate.recv() => "SIGTERM",
+            else => pending().await,
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    async fn next(&mut self) -> &'static str {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => "Ctrl-C",
+            Err(_) => pending().await,
+        }
+    }
+}
