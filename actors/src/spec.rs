@@ -97,7 +97,10 @@ pub struct FunctionSpec {
 
 /// What runs when a function is called.
 #[derive(Clone)]
-#[allow(clippy::large_enum_variant, reason = "specs are few and live long; a box would only get in the way of writing them")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "specs are few and live long; a box would only get in the way of writing them"
+)]
 pub enum Code {
     /// A WebAssembly module or component, compiled when the runtime starts.
     Wasm(WasmSpec),

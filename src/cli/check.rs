@@ -49,6 +49,7 @@ pub(super) fn check(options: &Options, format: Format) -> Result<ExitCode, Failu
                 print_to_stderr(&checked.diagnostics.render(stderr_has_colours()));
             }
             match rows.as_slice() {
+                [] if checked.diagnostics.has_errors() => ExitCode::FAILURE,
                 [] => print_text("no entries")?,
                 rows => print_text(&format!("{}\n{}", table(rows), summary(rows.len(), &checked.diagnostics)))?,
             }
@@ -146,7 +147,7 @@ fn table(rows: &[Row]) -> String {
                 .map(|cell| harmless(cell));
         table.add_row(cells);
     }
-    table.lines().map(|line| line.trim_end().trim_start_matches(' ').to_owned() + "\n").collect()
+    table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned() + "\n").collect()
 }
 
 fn summary(entries: usize, diagnostics: &Diagnostics) -> String {

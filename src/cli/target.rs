@@ -80,7 +80,7 @@ pub(super) fn log_warnings(warnings: &Diagnostics, about: impl Fn(Option<&Functi
             (Some(file), Some((line, _))) => Some(format!("{file}:{line}")),
             (file, _) => file.map(str::to_owned),
         };
-        tracing::warn!(entry = warning.entry().map(tracing::field::display), place, "{}", warning.message());
+        tracing::warn!(target: "greenroom::registry", entry = warning.entry().map(tracing::field::display), place, "{}", warning.message());
     }
 }
 
