@@ -13,6 +13,7 @@ mod new;
 mod options;
 mod output;
 pub mod run;
+mod signals;
 mod target;
 
 use std::{ffi::OsString, future::Future, path::PathBuf, process::ExitCode};

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context;
 use clap::{Args, ValueHint};
 use greenroom_actors::spec::FunctionId;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -22,9 +23,10 @@ use super::{
     failure::Failure,
     options::{Format, some_time},
     output,
+    signals::Signals,
     target::Target,
 };
-use crate::{CallOptions, Runtime};
+use crate::{CallError, CallOptions, ErrorKind, Runtime};
 
 pub(super) const HELP: &str = "\
 Each caller has its next call as soon as it has its answer. Calls that run at the end are not counted. Ctrl-C ends early.
@@ -63,7 +65,13 @@ pub(super) struct Options {
 
 /// Calls, and prints the figures.
 pub(super) async fn bench(options: Options, format: Format) -> Result<ExitCode, Failure> {
-    let target = Target::start(&options.root, &options.id, &options.registry).await?;
+    let mut signals = Signals::new().context("signals cannot be heard")?;
+    let target = tokio::select! {
+        target = Target::start(&options.root, &options.id, &options.registry) => target?,
+        signal = signals.next() => {
+            return Err(CallError::new(ErrorKind::Canceled, format!("interrupted by {signal}")).into());
+        }
+    };
     let args = arguments::read(&options.args);
     target.check(&args)?;
     let calls = Calls {
@@ -75,6 +83,7 @@ pub(super) async fn bench(options: Options, format: Format) -> Result<ExitCode, 
     let calls = Arc::new(calls);
     let concurrency = usize::try_from(options.concurrency).unwrap_or(usize::MAX);
     let tallies: Vec<_> = (0..concurrency.min(TALLIES_MAX)).map(|_| Arc::new(Mutex::new(Tally::default()))).collect();
+    tracing::debug!(function = %calls.id, concurrency, "benching");
     let mut callers = JoinSet::new();
     let begun = Instant::now();
     for (_, tally) in (0..concurrency).zip(tallies.iter().cycle()) {
@@ -82,7 +91,7 @@ pub(super) async fn bench(options: Options, format: Format) -> Result<ExitCode, 
     }
     tokio::select! {
         () = progress(options.duration) => {}
-        Ok(()) = tokio::signal::ctrl_c() => {}
+        _ = signals.next() => {}
     }
     let elapsed = begun.elapsed();
     callers.shutdown().await;

@@ -2,9 +2,13 @@
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
+use anyhow::Context;
 use clap::{Args, ValueHint};
 
-use super::{RegistryOptions, arguments, failure::Failure, options::some_time, output::print_json, target::Target};
+use super::{
+    RegistryOptions, arguments, failure::Failure, options::some_time, output::print_json, signals::Signals,
+    target::Target,
+};
 use crate::{CallError, CallOptions, ErrorKind};
 
 pub(super) const HELP: &str = "\
@@ -46,13 +50,19 @@ pub(super) struct Options {
 
 /// Calls and prints the result.
 pub(super) async fn call(options: Options) -> Result<ExitCode, Failure> {
-    let target = Target::start(&options.root, &options.id, &options.registry).await?;
+    let mut signals = Signals::new().context("signals cannot be heard")?;
+    let interrupted = |signal| CallError::new(ErrorKind::Canceled, format!("interrupted by {signal}"));
+    let target = tokio::select! {
+        target = Target::start(&options.root, &options.id, &options.registry) => target?,
+        signal = signals.next() => return Err(interrupted(signal).into()),
+    };
     let args = arguments::read(&options.args);
     let values = args.iter().map(|arg| arg.value.clone()).collect();
     let call_options = CallOptions { timeout: options.timeout, ..CallOptions::default() };
+    tracing::debug!(function = %target.id, "calling");
     let result = tokio::select! {
         result = target.runtime.call_json(target.id.as_str(), values, call_options) => result,
-        Ok(()) = tokio::signal::ctrl_c() => Err(CallError::new(ErrorKind::Canceled, "the call was interrupted")),
+        signal = signals.next() => Err(interrupted(signal)),
     };
     // What the guest has printed is logged when its instance goes.
     target.runtime.shutdown(Duration::ZERO).await;

@@ -2,7 +2,6 @@
 
 use std::{
     future::pending,
-    io,
     path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
@@ -20,6 +19,7 @@ use super::{
     metrics,
     options::duration,
     output::counted,
+    signals::Signals,
     target::{load, log_warnings},
 };
 use crate::{Runtime, registry::Registry};
@@ -147,42 +147,4 @@ async fn until_stopped(runtime: &Runtime, drain: Duration, mut stop: impl AsyncF
         cut_off => tracing::warn!("stopped; {} cut off", counted(cut_off, "call")),
     }
     cut_off
-}
-
-/// The signals that end a run.
-struct Signals {
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            Some(()) = self.interrupt.recv() => "SIGINT",
-            Some(()) = self.terminate.recv() => "SIGTERM",
-            else => pending().await,
-        }
-    }
-}
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {})
-    }
-
-    async fn next(&mut self) -> &'static str {
-        match tokio::signal::ctrl_c().await {
-            Ok(()) => "Ctrl-C",
-            Err(_) => pending().await,
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! The one test binary of the crate: a module per behaviour, and nothing else here.
 #![allow(clippy::unwrap_used, reason = "a test that panics fails, which is what it is for")]
 
+mod cli;
 mod registry;
 mod registry_diagnostics;
 mod registry_environment;

@@ -1,0 +1,228 @@
+//! `greenroom run`: start, metrics, and the end.
+
+use std::{
+    collections::HashMap,
+    future::pending,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use greenroom::{CallOptions, ErrorKind, Runtime, cli::run::serve};
+use prometheus_parse::{Scrape, Value};
+use serde_json::json;
+
+use super::{EXAMPLES, greenroom, program};
+use crate::registry::Root;
+
+/// Sends a signal to a child.
+pub fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// A run that is going on.
+struct Running {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    /// What it has logged so far.
+    log: String,
+}
+
+impl Running {
+    fn start(args: &[&str]) -> Self {
+        let mut child = program().arg("run").args(args).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Self { child, stderr, log: String::new() }
+    }
+
+    /// The line of the log that has this text.
+    fn wait_for(&mut self, text: &str) -> String {
+        loop {
+            let mut line = String::new();
+            let read = self.stderr.read_line(&mut line).unwrap();
+            assert!(read > 0, "the run ended without `{text}`: {}", self.log);
+            self.log.push_str(&line);
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    fn metrics_address(&mut self) -> String {
+        let line = self.wait_for("metrics on http://");
+        line.split("http://").nth(1).unwrap().trim().strip_suffix("/metrics").unwrap().to_owned()
+    }
+
+    fn end(mut self, name: &str) -> (ExitStatus, String) {
+        signal(&self.child, name);
+        self.stderr.read_to_string(&mut self.log).unwrap();
+        (self.child.wait().unwrap(), std::mem::take(&mut self.log))
+    }
+}
+
+impl Drop for Running {
+    /// A test that fails leaves no process behind.
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Head and body of the answer to a request.
+fn request(address: &str, request: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(format!("{request} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_logs_what_it_started_serves_metrics_and_stops_on_sigterm() {
+    let mut run = Running::start(&["--metrics", "127.0.0.1:0", "document/entries"]);
+    let address = run.metrics_address();
+    for part in [
+        "function=myns:compute signature=\"func(a: s32, b: s32) -> s32\" pool=\"lazy, up to 4\"",
+        "6 functions started",
+        "this version does not serve http.endpoint entries yet",
+        "myns:greet_endpoint",
+    ] {
+        assert!(run.log.contains(part), "{part}: {}", run.log);
+    }
+
+    let (head, body) = request(&address, "GET /metrics");
+    assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("text/plain; version=0.0.4"), "{head}");
+    let scrape = Scrape::parse(body.lines().map(|line| Ok(line.to_owned()))).unwrap();
+    assert!(scrape.docs.contains_key("greenroom_calls_total"), "{body}");
+    let workers = scrape.samples.iter().filter(|sample| sample.metric == "greenroom_workers").collect::<Vec<_>>();
+    assert!(workers.iter().any(|sample| sample.labels.get("function") == Some("myns:answer")), "{body}");
+
+    assert!(request(&address, "GET /").0.starts_with("HTTP/1.1 404 "));
+    let (head, _) = request(&address, "POST /metrics");
+    assert!(head.starts_with("HTTP/1.1 405 ") && head.to_lowercase().contains("\r\nallow: get"), "{head}");
+
+    // A connection that says nothing does not keep the run.
+    let _silent = TcpStream::connect(&address).unwrap();
+    let (status, log) = run.end("TERM");
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("SIGTERM: no new calls") && log.contains("every call had finished"), "{log}");
+    assert!(!log.contains('\u{1b}'), "{log}");
+}
+
+#[cfg(unix)]
+#[test]
+fn sigint_ends_a_run_without_metrics_too() {
+    let mut run = Running::start(&["--metrics", "off", "answer"]);
+    run.wait_for("2 functions started");
+    let (status, log) = run.end("INT");
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(!log.contains("metrics on"), "{log}");
+}
+
+#[test]
+fn a_run_that_cannot_start_says_why() {
+    let nowhere = greenroom(&["run", "nowhere"]);
+    assert_eq!(nowhere.code, 1);
+    assert!(nowhere.stderr.contains("there is no registry at `nowhere`"), "{nowhere:?}");
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let busy = greenroom(&["run", "--metrics", &address, "answer"]);
+    assert_eq!(busy.code, 1);
+    assert!(busy.stderr.contains(&format!("address in use: {address}; choose another with --metrics")), "{busy:?}");
+
+    assert_eq!(greenroom(&["run", "--metrics", "9464", "answer"]).code, 2);
+    assert_eq!(greenroom(&["run", "--drain", "a while", "answer"]).code, 2);
+}
+
+/// A way to end a run: at once, and so often.
+fn stops(mut times: u32) -> impl AsyncFnMut() -> &'static str {
+    async move || {
+        if times == 0 {
+            return pending().await;
+        }
+        times -= 1;
+        "test"
+    }
+}
+
+async fn spinning(name: &str) -> (Runtime, Root) {
+    let root = Root::with(
+        "entries:\n  - name: spin\n    kind: function.wat\n    source: (module (func (export \"spin\") (loop $l br \
+         $l)))\n    method: spin\n",
+    );
+    (Runtime::builder().name(name).registry(root.path()).start().await.unwrap(), root)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_call_finishes_while_the_run_drains() {
+    let registry = format!("{EXAMPLES}/sleep");
+    let runtime = Runtime::builder().name("drains").registry(registry).start().await.unwrap();
+    let call = runtime.call_json("sleep:sleep_ms", vec![json!(300)], CallOptions::default());
+    // The call is polled first, so that it is in before the run ends.
+    let (result, cut_off) = tokio::join!(biased; call, serve(&runtime, None, Duration::from_secs(600), stops(1)));
+    assert!(result.unwrap().as_u64().is_some_and(|slept| slept >= 300));
+    assert_eq!(cut_off, 0);
+    let late = runtime.call_json("sleep:sleep_ms", vec![json!(0)], CallOptions::default()).await.unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::Unavailable, "{late}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_outlasts_the_drain_is_cut_off_and_counted() {
+    let (runtime, _root) = spinning("cut-off").await;
+    let call = runtime.call_json("myns:spin", Vec::new(), CallOptions::default());
+    let (result, cut_off) = tokio::join!(biased; call, serve(&runtime, None, Duration::from_millis(50), stops(1)));
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(cut_off, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_the_drain_at_once() {
+    let (runtime, _root) = spinning("second-signal").await;
+    let call = runtime.call_json("myns:spin", Vec::new(), CallOptions::default());
+    let (result, cut_off) = tokio::join!(biased; call, serve(&runtime, None, Duration::from_secs(3600), stops(2)));
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(cut_off, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scrape_tells_of_the_calls_there_were() {
+    let metrics = greenroom::cli::metrics::record().unwrap();
+    let listener = greenroom::cli::metrics::listen("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let runtime = Runtime::builder().name("scraped").registry(format!("{EXAMPLES}/pipeline")).start().await.unwrap();
+    for users in [json!([]), json!("no list")] {
+        drop(runtime.call_json("pipeline:filter_active", vec![users], CallOptions::default()).await);
+    }
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let mut ended = Some(ended);
+    let stop = async || match ended.take() {
+        Some(ended) => ended.await.map_or("test", |()| "test"),
+        None => pending().await,
+    };
+    let scrape = async {
+        let scraped = tokio::task::spawn_blocking(move || request(&address, "GET /metrics")).await;
+        drop(end);
+        scraped.unwrap().1
+    };
+    let (body, _) = tokio::join!(scrape, serve(&runtime, Some((listener, metrics)), Duration::ZERO, stop));
+    let scrape = Scrape::parse(body.lines().map(|line| Ok(line.to_owned()))).unwrap();
+    let of_function = scrape.samples.iter().filter(|s| s.labels.get("function") == Some("pipeline:filter_active"));
+    let of_function: Vec<_> = of_function.collect();
+    let calls: HashMap<_, _> = of_function
+        .iter()
+        .filter(|sample| sample.metric == "greenroom_calls_total")
+        .filter_map(|sample| match sample.value {
+            Value::Counter(count) => Some((sample.labels.get("outcome")?, count)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!((calls["ok"], calls["invalid"], calls["internal"]), (1.0, 1.0, 0.0));
+    let duration = of_function.iter().find(|sample| sample.metric == "greenroom_call_duration_seconds").unwrap();
+    let Value::Histogram(buckets) = &duration.value else { panic!("no histogram: {duration:?}") };
+    assert!(buckets.len() > 10 && buckets.last().is_some_and(|bucket| bucket.count == 1.0), "{buckets:?}");
+}
