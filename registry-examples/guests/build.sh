@@ -33,6 +33,7 @@ guests=(compute greet mapper sleep_test files stress)
 
 builtins=(/usr/lib/llvm-14/lib/clang/*/lib/wasi/libclang_rt.builtins-wasm32.a)
 if ! command -v clang-14 >/dev/null || [ ! -f /usr/include/wasm32-wasi/stdio.h ] || [ ! -f "${builtins[0]}" ]; then
+  apt-get update >&2
   apt-get install -y --no-install-recommends clang-14 wasi-libc libclang-rt-14-dev-wasm32 >&2
 fi
 sysroot=$(rustc --print sysroot)
