@@ -340,7 +340,12 @@ impl DispatcherState {
         let after = self.pool.degraded(now).unwrap_or_default();
         let why = self.fault.as_ref().map_or("no instance can be made", CallError::message);
         let message = format!("`{}` is degraded: {why}; trying again in {} ms", self.parts.id, after.as_millis());
-        CallError::new(ErrorKind::Unavailable, message).with_retry_after(after)
+        // What the entry must change first is not `unavailable`, which callers would try again.
+        let kind = match self.fault.as_ref().map(CallError::kind) {
+            Some(kind @ (ErrorKind::PermissionDenied | ErrorKind::Invalid)) => kind,
+            _ => ErrorKind::Unavailable,
+        };
+        CallError::new(kind, message).with_retry_after(after)
     }
 
     fn load(&mut self, now: Instant) -> Load {
