@@ -12,7 +12,7 @@ use crate::{
     call::{CallError, ErrorKind},
     dispatcher::{CallMessage, Gate},
     executor::Executor,
-    metrics::FunctionMetrics,
+    metrics::{self, FunctionMetrics},
     spec::FunctionId,
 };
 
@@ -74,7 +74,7 @@ impl Directory {
     }
 
     fn not_found(&self, id: &str) -> CallError {
-        metrics::counter!("greenroom_calls_total", "function" => "none", "outcome" => "not_found").increment(1);
+        metrics::called_nobody();
         CallError::new(ErrorKind::NotFound, format!("there is no function `{id}`"))
     }
 }

@@ -21,7 +21,7 @@ pub(crate) use message::{Ask, Call};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use crate::{
-    call::{CallError, ErrorKind, Port, Reply},
+    call::{CallError, CallOptions, ErrorKind, Port, Reply},
     executor::Executor,
     function::FunctionMessage,
     metrics::{End, FunctionMetrics, Restart},
@@ -194,7 +194,7 @@ impl DispatcherState {
     fn asked(&mut self, now: Instant, ask: Ask) {
         let Ask { args, options, port } = ask;
         let timeout = port.get_timeout().into_iter().chain(options.timeout).min();
-        let options = crate::CallOptions { timeout, ..options };
+        let options = CallOptions { timeout, ..options };
         let admitted = crate::executor::fit(args, &*self.parts.executor)
             .and_then(|args| self.parts.gate.try_enter().map(|permit| (args, permit)));
         match admitted {

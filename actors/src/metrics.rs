@@ -27,6 +27,11 @@ const KILL_LATENESS: &str = "greenroom_kill_lateness_seconds";
 const RESTARTS: &str = "greenroom_restarts_total";
 const GUEST_MEMORY: &str = "greenroom_guest_memory_bytes";
 
+/// A call named a function that is not there. Its label is `none`: the names that callers make up have no bound.
+pub(crate) fn called_nobody() {
+    counter!(CALLS, "function" => "none", "outcome" => ErrorKind::NotFound.name()).increment(1);
+}
+
 /// Why a worker ended, as the label `reason`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
