@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics fails, which is what it is for")]
 
 mod cli;
+mod document;
 mod examples;
+mod library;
 mod registry;
 mod registry_diagnostics;
 mod registry_environment;
 mod registry_fields;
 mod registry_robustness;
 mod registry_schema;
+mod tidy;
