@@ -137,9 +137,8 @@ impl WorkerState {
         self.parts.metrics.started(started.saturating_duration_since(arrived));
         let result = self.pulse.clone().meter(ready.run(args, &context)).await;
         self.pulse.end();
-        self.parts.metrics.ended(started.elapsed());
         let again = result.is_ok() && instances.serves_again(&ready);
-        reply.send(result);
+        reply.send_after(Some(started.elapsed()), result);
         self.tell(CallMessage::idle(self.parts.id));
         if again && self.parts.keep {
             self.next = Some(ready);
