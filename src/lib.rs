@@ -31,3 +31,8 @@ pub use greenroom_actors::{
     Answer, CallError, CallMessage, CallOptions, Context, ErrorKind, FunctionFault, Payload, executor,
     metrics::describe as describe_metrics, ractor, spec, wasm, wasmtime,
 };
+
+/// The README's examples, so that they are compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

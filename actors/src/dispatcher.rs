@@ -261,10 +261,11 @@ impl DispatcherState {
                 None => self.parts.metrics.worker_ended(End::Crash),
             }
             let why = crash.unwrap_or_else(|| "it was killed".to_owned());
-            if let Some(pending) = staff.call.and_then(|call| self.close(call)) {
+            if let Some((call, pending)) = staff.call.and_then(|call| Some((call, self.close(call)?))) {
                 tracing::error!(function = %self.parts.id, why, "a worker failed during a call");
                 let message = format!("the worker that ran this call failed: {why}");
-                pending.reply.send(Err(CallError::new(ErrorKind::Internal, message)));
+                let ran = staff.pulse.started(call).map(|started| now.saturating_duration_since(started));
+                pending.reply.send_after(ran, Err(CallError::new(ErrorKind::Internal, message)));
             }
             self.lost += 1;
         }
@@ -311,10 +312,12 @@ impl DispatcherState {
     fn end_early(&mut self, now: Instant, id: CallId, error: CallError, end: End, due: Instant) {
         // A worker that has answered in the meantime is no longer on this call and must not be killed.
         let Some(pending) = self.calls.get(&id) else { return };
-        if !pending.reply.send(Err(error)) {
+        let worker = pending.worker;
+        let started = worker.and_then(|worker| self.workers.get(&worker)).and_then(|staff| staff.pulse.started(id));
+        let ran = started.map(|started| now.saturating_duration_since(started));
+        if !pending.reply.send_after(ran, Err(error)) {
             return;
         }
-        let worker = pending.worker;
         self.close(id);
         match worker.and_then(|worker| self.workers.get_mut(&worker)) {
             Some(staff) => {

@@ -128,8 +128,8 @@ impl FunctionMetrics {
         self.queue_wait.record(waited.as_secs_f64());
     }
 
-    /// A call ended on its worker after this long, well or not.
-    pub(crate) fn ended(&self, ran: Duration) {
+    /// A call ran for this long on its worker, and ended well, badly or by being killed.
+    pub(crate) fn ran(&self, ran: Duration) {
         self.call_duration.record(ran.as_secs_f64());
     }
 
@@ -223,7 +223,11 @@ pub fn describe() {
     describe_histogram!(KILL_LATENESS, Seconds, "How long after its deadline a killed worker was gone.");
     describe_counter!(RESTARTS, "Actors started again after they ended unasked.");
     describe_gauge!(GUEST_MEMORY, Bytes, "Linear memory of all live instances.");
-    describe_histogram!("greenroom_compile_seconds", Seconds, "How long compiling a module or component took.");
+    describe_histogram!(
+        "greenroom_compile_seconds",
+        Seconds,
+        "How long compiling a component, or loading it from the cache, took."
+    );
     describe_counter!("greenroom_cache_hits_total", "Modules and components loaded from the compile cache.");
     describe_counter!("greenroom_cache_misses_total", "Modules and components compiled anew.");
 }

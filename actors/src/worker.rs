@@ -119,12 +119,19 @@ impl WorkerState {
     async fn run(&mut self, myself: &ActorRef<WorkerMessage>, assignment: Assignment) {
         let Assignment { id, args, context, arrived, reply } = assignment;
         let instances = self.parts.instances.clone();
-        let started = Instant::now();
-        self.pulse.start(id, started);
         let ready = match self.next.take().or_else(|| instances.take_spare()) {
-            Some(ready) => Ok(ready),
-            None if self.parts.deadline => instances.make().await,
-            None => instances.make_ahead().await,
+            Some(ready) => {
+                self.pulse.start(id);
+                Ok(ready)
+            }
+            // Waiting for a place is queueing still: the time of the call runs from when there is one.
+            None => match instances.places().await {
+                Ok(places) => {
+                    self.pulse.start(id);
+                    instances.make_for_call(places, self.parts.deadline).await
+                }
+                Err(error) => Err(error),
+            },
         };
         let mut ready = match ready {
             Ok(ready) => ready,
@@ -134,12 +141,12 @@ impl WorkerState {
                 return self.give_up(myself, error);
             }
         };
+        let started = self.pulse.since();
         self.parts.metrics.started(started.saturating_duration_since(arrived));
         let result = self.pulse.clone().meter(ready.run(args, &context)).await;
         self.pulse.end();
-        self.parts.metrics.ended(started.elapsed());
         let again = result.is_ok() && instances.serves_again(&ready);
-        reply.send(result);
+        reply.send_after(Some(started.elapsed()), result);
         self.tell(CallMessage::idle(self.parts.id));
         if again && self.parts.keep {
             self.next = Some(ready);

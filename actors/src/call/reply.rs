@@ -4,7 +4,10 @@
 //! unanswered answers `unavailable`. The permit of the gate sits beside the port, so that room in the queue comes back
 //! with the answer.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use ractor::RpcReplyPort;
 use tokio::sync::oneshot;
@@ -44,8 +47,17 @@ impl Reply {
 
     /// Answers, unless somebody has. Returns whether this was the answer.
     pub(crate) fn send(&self, result: Result<Answer, CallError>) -> bool {
+        self.send_after(None, result)
+    }
+
+    /// Answers a call that has run for this long, unless somebody has. Returns whether this was the answer.
+    pub(crate) fn send_after(&self, ran: Option<Duration>, result: Result<Answer, CallError>) -> bool {
         let taken = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((port, permit)) = taken else { return false };
+        // Before the caller has it, so that nobody who was answered can find it uncounted.
+        if let Some(ran) = ran {
+            self.metrics.ran(ran);
+        }
         self.metrics.answered(result.as_ref().map(|_| ()));
         drop(permit);
         // A caller that has gone away needs no answer.

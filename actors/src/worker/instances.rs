@@ -20,7 +20,13 @@ pub(crate) struct Ready {
     instance: Box<dyn Instance>,
     live: LiveInstance,
     served: u32,
-    _places: (Reservation, OwnedSemaphorePermit),
+    _places: Places,
+}
+
+/// Room for one instance; given back when dropped.
+pub(super) struct Places {
+    _all: Reservation,
+    _own: OwnedSemaphorePermit,
 }
 
 impl Ready {
@@ -68,20 +74,26 @@ impl Instances {
         }
     }
 
-    /// Makes an instance; gives up after the time that making one may take.
+    /// Makes an instance ahead of any call; gives up after the time that making one may take.
     pub(super) async fn make_ahead(&self) -> Result<Ready, CallError> {
-        self.make_within(Some(self.make_max)).await
+        let places = self.places().await?;
+        self.make_in(places, Some(self.make_max)).await
     }
 
-    /// Makes an instance for a call whose deadline is enforced by others.
-    pub(super) async fn make(&self) -> Result<Ready, CallError> {
-        self.make_within(None).await
+    /// Makes an instance for a call, in these places. `watched` calls have a deadline that others enforce; for the rest the
+    /// time that making one may take is the bound.
+    pub(super) async fn make_for_call(&self, places: Places, watched: bool) -> Result<Ready, CallError> {
+        self.make_in(places, (!watched).then_some(self.make_max)).await
     }
 
-    async fn make_within(&self, bound: Option<Duration>) -> Result<Ready, CallError> {
+    /// Waits for a place among the instances of the function, and among all.
+    pub(super) async fn places(&self) -> Result<Places, CallError> {
         let closed = |_| CallError::new(ErrorKind::Unavailable, format!("`{}` is shutting down", self.id));
         let own = self.own.clone().acquire_owned().await.map_err(closed)?;
-        let places = (self.place().await?, own);
+        Ok(Places { _all: self.place().await?, _own: own })
+    }
+
+    async fn make_in(&self, places: Places, bound: Option<Duration>) -> Result<Ready, CallError> {
         let made = match bound {
             Some(bound) => tokio::time::timeout(bound, self.executor.make()).await,
             None => Ok(self.executor.make().await),

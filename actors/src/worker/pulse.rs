@@ -48,8 +48,9 @@ impl Pulse {
         }
     }
 
-    pub(super) fn start(&self, call: CallId, now: Instant) {
-        self.started.store(self.nanos(now), Ordering::Relaxed);
+    /// A call starts now.
+    pub(super) fn start(&self, call: CallId) {
+        self.started.store(self.nanos(Instant::now()), Ordering::Relaxed);
         self.call.store(call.0, Ordering::Release);
     }
 
@@ -60,7 +61,12 @@ impl Pulse {
     /// When this call was started; `None` while it has not been.
     pub(crate) fn started(&self, call: CallId) -> Option<Instant> {
         let running = self.call.load(Ordering::Acquire) == call.0;
-        running.then(|| self.born + Duration::from_nanos(self.started.load(Ordering::Relaxed)))
+        running.then(|| self.since())
+    }
+
+    /// When the last call was started.
+    pub(super) fn since(&self) -> Instant {
+        self.born + Duration::from_nanos(self.started.load(Ordering::Relaxed))
     }
 
     /// What all calls of this worker did so far, the running one included.

@@ -53,6 +53,44 @@ async fn an_endless_start_function_is_stopped() {
 }
 
 #[tokio::test]
+async fn an_endless_start_function_is_stopped_after_ten_seconds_where_nothing_says_how_long_a_call_may_run() {
+    let endless = r#"(module (func $s (loop $l (br $l))) (start $s) (func (export "run")))"#;
+    let spec = wat("f:start", endless, None, "run", PoolSpec::lazy(2));
+    let runtime = Gate::new().builder("deadlines-start-default").function(spec).start().await.unwrap();
+    let error = runtime.call::<()>("f:start", ()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(error.message(), "making an instance of `f:start` took longer than 10000 ms");
+}
+
+#[tokio::test]
+async fn waiting_for_a_place_among_all_instances_is_no_part_of_the_time_a_call_may_run() {
+    let gate = Gate::new();
+    let runtime = gate
+        .builder("deadlines-place")
+        .instances_max(1)
+        .function(lab("f:wait", "wait", PoolSpec::inline()))
+        .function(within(lab("f:add", "add", PoolSpec::inline()), 100))
+        .start()
+        .await
+        .unwrap();
+    let holding = tokio::spawn({
+        let runtime = runtime.clone();
+        async move { runtime.call::<u32>("f:wait", (1,)).await }
+    });
+    until("the one instance is taken", || gate.held() == 1).await;
+    let started = Instant::now();
+    let waiting = runtime.call::<i32>("f:add", (1, 2));
+    let release = async {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        gate.release(1);
+    };
+    let (answer, ()) = futures::join!(waiting, release);
+    assert_eq!(answer.unwrap(), 3, "it waited longer than it may run");
+    assert!(started.elapsed() >= Duration::from_millis(250));
+    holding.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn unbounded_recursion_traps_at_once() {
     let spec = within(lab("f:recurse", "recurse", PoolSpec::lazy(1)), 60_000);
     let runtime = Gate::new().builder("deadlines-recurse").function(spec).start().await.unwrap();

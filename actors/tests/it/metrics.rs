@@ -4,8 +4,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use greenroom_actors::{
     CallOptions, ErrorKind,
-    spec::{PoolSpec, Sizing},
+    spec::{Code, Limits, PoolSpec, Sizing, Source},
+    wasm::{CacheOptions, Engine, EngineOptions},
 };
+use metrics_exporter_prometheus::PrometheusBuilder;
 
 use crate::tree::{Gate, lab, metrics, until, wat, within};
 
@@ -73,7 +75,9 @@ async fn n_calls_of_every_outcome_are_read_back_as_exactly_n() {
         metrics.value("greenroom_worker_ends_total", &[("function", function), ("reason", reason)])
     };
     assert_eq!((ends("m:spin", "deadline"), ends("m:wait", "canceled"), ends("m:trap", "crash")), (n, n, 0.0));
-    assert_eq!(histogram_count(&metrics.text(), "greenroom_call_duration_seconds", "m:add"), n);
+    for function in ["m:add", "m:spin", "m:wait", "m:trap"] {
+        assert_eq!(histogram_count(&metrics.text(), "greenroom_call_duration_seconds", function), n, "{function}");
+    }
     assert_eq!(histogram_count(&metrics.text(), "greenroom_queue_wait_seconds", "m:spin"), n);
     assert_eq!(histogram_count(&metrics.text(), "greenroom_kill_lateness_seconds", "m:spin"), n);
     // One for each call, and those that were made ahead for calls that never came.
@@ -92,6 +96,30 @@ fn histogram_count(text: &str, name: &str, function: &str) -> f64 {
     let value =
         text.lines().find_map(|found| found.strip_prefix(&line)).unwrap_or_else(|| panic!("no {line} in\n{text}"));
     value.parse().unwrap()
+}
+
+#[test]
+fn what_is_compiled_and_what_the_cache_has_is_counted() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let directory = tempfile::tempdir().unwrap();
+    let spec = lab("m:cached", "add", PoolSpec::lazy(1));
+    let Code::Wasm(mut wasm) = spec.code else { panic!("the laboratory is WebAssembly") };
+    wasm.source = Source::Text(r#"(module (func (export "cached") (result i32) (i32.const 20261)))"#.into());
+    (wasm.wit, wasm.method) = (None, "cached".to_owned());
+    // The recorder of this thread alone: other tests compile, too.
+    metrics::with_local_recorder(&recorder, || {
+        for _ in 0..4 {
+            let cache = CacheOptions::Directory { path: directory.path().to_owned(), max_bytes: 1 << 20 };
+            let options = EngineOptions { cache, instances_max: 1, ..EngineOptions::default() };
+            Engine::new(options).unwrap().prepare(&spec.id, &wasm, &Limits::default()).unwrap();
+        }
+    });
+    let text = handle.render();
+    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(&format!("{name} "))).map(str::to_owned);
+    assert_eq!(value("greenroom_cache_misses_total").as_deref(), Some("1"), "{text}");
+    assert_eq!(value("greenroom_cache_hits_total").as_deref(), Some("3"), "{text}");
+    assert_eq!(value("greenroom_compile_seconds_count").as_deref(), Some("4"), "loads count, too: {text}");
 }
 
 #[tokio::test]

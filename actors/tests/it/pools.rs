@@ -1,10 +1,15 @@
 //! The four pools on real instances: how many run, how many live, who is refused.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Condvar, Mutex},
+    time::Duration,
+};
 
 use greenroom_actors::{
     CallOptions, ErrorKind, Runtime,
     spec::{OnFull, PoolSpec, Sizing},
+    wasm::GuestState,
+    wasmtime::{self, component::LinkerInstance},
 };
 
 use crate::tree::{Gate, lab, metrics, until};
@@ -104,6 +109,50 @@ async fn a_warm_adaptive_pool_has_an_instance_before_the_first_call_and_a_cold_o
     let calls: Vec<_> = (0..40).map(|n| spawn(&runtime, "warm:wait", n)).collect();
     until("sixteen run", || gate.held() == 16).await;
     gate.release(40);
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_adaptive_pool_gives_idle_workers_up_but_for_the_warm_one() {
+    let (gate, metrics) = (Gate::new(), metrics());
+    let idle_timeout = Duration::from_millis(50);
+    let pool = PoolSpec::new(Sizing::Adaptive { max_size: 3, warm_start: true, idle_timeout });
+    let runtime = gate.builder("pools-idle").function(lab("idle:wait", "wait", pool)).start().await.unwrap();
+    let calls: Vec<_> = (0..3).map(|n| spawn(&runtime, "idle:wait", n)).collect();
+    until("three run", || gate.held() == 3).await;
+    gate.release(3);
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    until("two have gone", || metrics.workers("idle:wait") == 1.0).await;
+    until("the warm one is ready", || metrics.instances("idle:wait", "ready") == 1.0).await;
+    let idle = metrics.value("greenroom_worker_ends_total", &[("function", "idle:wait"), ("reason", "idle")]);
+    assert_eq!(idle, 2.0);
+}
+
+#[tokio::test]
+async fn guests_run_on_as_many_threads_as_the_builder_says() {
+    // Guests that hold their threads until five have come: with fewer threads, the fifth never comes.
+    let come = Arc::new((Mutex::new(0), Condvar::new()));
+    let link = {
+        let come = come.clone();
+        move |linker: &mut LinkerInstance<'_, GuestState>| {
+            let come = come.clone();
+            linker.func_wrap("pass", move |_, (_,): (u32,)| {
+                let (count, changed) = &*come;
+                *count.lock().unwrap() += 1;
+                changed.notify_all();
+                let waiting = count.lock().unwrap();
+                let waited = changed.wait_timeout_while(waiting, Duration::from_secs(60), |n| *n < 5).unwrap();
+                if waited.1.timed_out() { Err(wasmtime::format_err!("five guests never ran at once")) } else { Ok(()) }
+            })
+        }
+    };
+    let builder = Runtime::builder().name("pools-threads").guest_threads(5).host("test:lab/gate", link);
+    let runtime = builder.function(lab("threads:wait", "wait", PoolSpec::lazy(5))).start().await.unwrap();
+    let calls: Vec<_> = (0..5).map(|n| spawn(&runtime, "threads:wait", n)).collect();
     for call in calls {
         call.await.unwrap().unwrap();
     }
