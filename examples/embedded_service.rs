@@ -48,7 +48,7 @@ impl Actor for Service {
             return Ok(());
         };
         // The port goes along, so that the answer goes straight to whoever asked, and nothing waits here. A dispatcher that
-        // ends at this very moment drops the port, which its owner hears of, too.
+        // ends at this very moment answers `unavailable`.
         let args = Payload::Json(vec![json!(dividend), json!(divisor)]);
         drop(ActorRef::<CallMessage>::from(dispatcher).cast(CallMessage::call(args, reply)));
         Ok(())

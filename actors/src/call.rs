@@ -10,7 +10,7 @@ use std::{
 };
 
 pub use error::{CallError, ErrorKind};
-pub(crate) use reply::{Port, Reply};
+pub(crate) use reply::{Port, Reply, stopped};
 use serde_json::Value;
 use wasmtime::component::Val;
 

@@ -16,8 +16,8 @@ use std::{
 use clock::Clock;
 pub(crate) use gate::{Gate, Permit};
 pub use message::CallMessage;
-use message::Message;
 pub(crate) use message::{Ask, Call};
+use message::{Asked, Message};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use crate::{
@@ -192,7 +192,7 @@ impl DispatcherState {
 
     /// A call message from an actor. It comes past the gate, so it is let in here.
     fn asked(&mut self, now: Instant, ask: Ask) {
-        let Ask { args, options, port } = ask;
+        let Some(Asked { args, options, port }) = ask.take() else { return };
         let timeout = port.get_timeout().into_iter().chain(options.timeout).min();
         let options = CallOptions { timeout, ..options };
         let admitted = crate::executor::fit(args, &*self.parts.executor)

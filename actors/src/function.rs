@@ -11,7 +11,7 @@ use crate::{
     directory::{Directory, Entry},
     dispatcher::{CallMessage, Dispatcher, DispatcherParts, Gate},
     executor::Executor,
-    metrics::{FunctionMetrics, Restart},
+    metrics::{End, FunctionMetrics, Restart},
     pool::WorkerId,
     spec::{FunctionId, Limits, PoolSpec, Sizing},
     threads::GuestThreads,
@@ -101,9 +101,7 @@ impl Actor for Function {
         if cell.get_id() == state.dispatcher.get_id() {
             let why = crash.as_deref().unwrap_or("it was stopped");
             tracing::error!(function = %state.parts.id, why, "the dispatcher ended; starting it again");
-            for (_, (_, worker)) in state.workers.drain() {
-                worker.kill();
-            }
+            state.let_workers_go();
             state.parts.metrics.restarted(Restart::Dispatcher);
             state.dispatcher = start_dispatcher(&myself, &state.parts).await?;
         } else if let Some((worker, _)) = state.workers.remove(&cell.get_id()) {
@@ -114,7 +112,21 @@ impl Actor for Function {
     }
 }
 
+impl Drop for FunctionState {
+    /// The end of a supervisor, however it comes, is the end of its workers.
+    fn drop(&mut self) {
+        self.let_workers_go();
+    }
+}
+
 impl FunctionState {
+    fn let_workers_go(&mut self) {
+        for (_, (_, worker)) in self.workers.drain() {
+            worker.kill();
+            self.parts.metrics.worker_ended(End::Shutdown);
+        }
+    }
+
     fn spawn(&mut self, myself: &ActorRef<FunctionMessage>, worker: WorkerId, probe: bool) {
         let parts = WorkerParts {
             id: worker,

@@ -80,9 +80,11 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        self.send(Err(CallError::new(
-            ErrorKind::Unavailable,
-            "the function stopped before it ran this call; try again",
-        )));
+        self.send(Err(stopped()));
     }
+}
+
+/// What a call hears that was lost with its function.
+pub(crate) fn stopped() -> CallError {
+    CallError::new(ErrorKind::Unavailable, "the function stopped before it ran this call; try again")
 }

@@ -8,7 +8,7 @@ use std::{
 use ractor::{ActorRef, RpcReplyPort};
 
 use crate::{
-    call::{Answer, CallError, CallOptions, Context, Payload, Reply},
+    call::{Answer, CallError, CallOptions, Context, Payload, Reply, stopped},
     pool::WorkerId,
     worker::{Pulse, WorkerMessage},
 };
@@ -57,11 +57,28 @@ impl Call {
     }
 }
 
-/// A call as an actor sends it.
-pub(crate) struct Ask {
+/// A call as an actor sends it. One that is dropped before it was taken in answers `unavailable`.
+pub(crate) struct Ask(Option<Asked>);
+
+pub(super) struct Asked {
     pub(super) args: Payload,
     pub(super) options: CallOptions,
     pub(super) port: RpcReplyPort<Result<Answer, CallError>>,
+}
+
+impl Ask {
+    pub(super) fn take(mut self) -> Option<Asked> {
+        self.0.take()
+    }
+}
+
+impl Drop for Ask {
+    fn drop(&mut self) {
+        if let Some(Asked { port, .. }) = self.0.take() {
+            // An actor that has gone away needs no answer.
+            drop(port.send(Err(stopped())));
+        }
+    }
 }
 
 impl CallMessage {
@@ -72,7 +89,7 @@ impl CallMessage {
 
     /// A call with options.
     pub fn call_with(args: Payload, options: CallOptions, port: RpcReplyPort<Result<Answer, CallError>>) -> Self {
-        Self(Message::Ask(Box::new(Ask { args, options, port })))
+        Self(Message::Ask(Box::new(Ask(Some(Asked { args, options, port })))))
     }
 
     pub(crate) fn admitted(call: Call) -> Self {

@@ -52,11 +52,17 @@ async fn n_calls_of_every_outcome_are_read_back_as_exactly_n() {
         metrics.value("greenroom_calls_total", &[("function", function), ("outcome", outcome)])
     };
     until("the last one was counted", || calls("m:wait", "canceled") == f64::from(n)).await;
+    let ends = |function: &str, reason: &str| {
+        metrics.value("greenroom_worker_ends_total", &[("function", function), ("reason", reason)])
+    };
+    until("the last worker has ended", || ends("m:wait", "canceled") + ends("m:spin", "deadline") == f64::from(2 * n))
+        .await;
     runtime.shutdown(Duration::from_secs(60)).await;
     for _ in 0..n {
         assert_eq!(runtime.call::<i32>("m:add", (1, 2)).await.unwrap_err().kind(), ErrorKind::Unavailable);
     }
     let n = f64::from(n);
+    until("the workers that were left have ended", || ends("m:add", "shutdown") == 1.0).await;
     for (function, outcome) in [
         ("m:add", "ok"),
         ("m:add", "invalid"),
@@ -71,9 +77,6 @@ async fn n_calls_of_every_outcome_are_read_back_as_exactly_n() {
     }
     assert_eq!(calls("none", "not_found") - before, n);
     let of = |name: &str, function: &str| metrics.value(name, &[("function", function)]);
-    let ends = |function: &str, reason: &str| {
-        metrics.value("greenroom_worker_ends_total", &[("function", function), ("reason", reason)])
-    };
     assert_eq!((ends("m:spin", "deadline"), ends("m:wait", "canceled"), ends("m:trap", "crash")), (n, n, 0.0));
     for function in ["m:add", "m:spin", "m:wait", "m:trap"] {
         assert_eq!(histogram_count(&metrics.text(), "greenroom_call_duration_seconds", function), n, "{function}");

@@ -10,7 +10,7 @@ use std::{
 
 use futures::{FutureExt, future::BoxFuture};
 use greenroom_actors::{
-    Answer, CallError, Context, ErrorKind, Payload, Runtime, StartError,
+    Answer, CallError, CallMessage, Context, ErrorKind, Payload, Runtime, StartError,
     executor::{Executor, Instance},
     ractor::{self, Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent},
     spec::{Code, FunctionSpec, Limits, PoolSpec},
@@ -143,7 +143,7 @@ async fn a_supervisor_hears_of_the_end_of_the_tree_and_keeps_it_when_handles_are
     let (root, dispatcher) = (runtime.root(), runtime.dispatcher("f:add").unwrap());
     drop(runtime);
     let args = Payload::Json(vec![json!(1), json!(2)]);
-    let answer = ractor::call!(dispatcher, greenroom_actors::CallMessage::call, args).unwrap();
+    let answer = ractor::call!(dispatcher, CallMessage::call, args).unwrap();
     assert!(answer.is_ok(), "the tree lives without a handle: {answer:?}");
     root.stop(None);
     until("the supervisor has heard", || ended.load(Ordering::SeqCst) == 1).await;
