@@ -1,4 +1,4 @@
-//! A service of your own that has Greenroom's functions below it in its supervision tree, and goes on when a guest traps.
+//! A service of your own that has Greenroom's functions below it in its supervision tree, and survives a guest's trap.
 //!
 //! ```sh
 //! cargo run --example embedded_service
@@ -47,8 +47,8 @@ impl Actor for Service {
             drop(reply.send(Err(error)));
             return Ok(());
         };
-        // The port goes along, so that the answer goes straight to whoever asked, and nothing waits here. A dispatcher that
-        // ends at this very moment drops the port, which its owner hears of, too.
+        // The port goes along, so that the answer goes straight to whoever asked, and nothing waits here. A dispatcher
+        // that ends at this very moment drops the port, which its owner hears of, too.
         let args = Payload::Json(vec![json!(dividend), json!(divisor)]);
         drop(ActorRef::<CallMessage>::from(dispatcher).cast(CallMessage::call(args, reply)));
         Ok(())
@@ -63,8 +63,8 @@ impl Actor for Service {
     ) -> Result<(), ActorProcessingErr> {
         match event {
             SupervisionEvent::ActorStarted(child) => println!("below the service: {}", name(&child)),
-            // Greenroom mends what dies within its tree; its root ends when it is told to, or when nothing can be mended.
-            // This service is of no use without it, and leaves the rest to a supervisor of its own.
+            // Greenroom mends what dies within its tree; its root ends when it is told to, or by a fault of its own.
+            // This service is of no use without it, and leaves the rest to its supervisor.
             SupervisionEvent::ActorTerminated(child, _, why) => {
                 println!("{} ended: {}", name(&child), why.as_deref().unwrap_or("it was stopped"));
                 myself.stop(None);
