@@ -1,5 +1,5 @@
-//! The reference document's snippets, in `registry-examples/document`: what they load to, and what their functions answer.
-//! The same snippets inline, and every other field, are in `registry` and `registry_fields`.
+//! The reference document's snippets, in `registry-examples/document`: what they load to, and what their functions
+//! answer. The same snippets inline, and every other field, are in `registry` and `registry_fields`.
 
 use std::time::Duration;
 

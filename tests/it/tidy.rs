@@ -1,4 +1,4 @@
-//! What ARCHITECTURE.md promises of the code and no compiler checks: who knows of whom, and what is nowhere to be found.
+//! What ARCHITECTURE.md promises of the code and no compiler checks: who knows of whom, and what is not to be found.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -154,8 +154,8 @@ fn resolve<'a>(prefix: &str, text: &'a str, found: &mut BTreeSet<String>) -> &'a
 
 #[test]
 fn groups_of_paths_are_resolved() {
-    let code = "use crate::{\n    a::{B, c::{self, D}},\n    e,\n    f::*, };\nfn x(y: &crate::g::H::I) { crate::j::k(1) }\n\
-                pub(crate) fn z() {} macro_rules! m { () => { $crate::n } }";
+    let code = "use crate::{\n    a::{B, c::{self, D}},\n    e,\n    f::*, };\nfn x(y: &crate::g::H::I) {\n\
+                crate::j::k(1) } pub(crate) fn z() {} macro_rules! m { () => { $crate::n } }";
     let expected = ["a::B", "a::c", "a::c::D", "e", "f", "g::H", "j::k"];
     assert_eq!(paths(code), expected.map(str::to_owned).into());
 }
@@ -190,7 +190,7 @@ fn the_modules_of_the_tree_know_only_those_below_them() {
 fn nobody_reaches_another_module_by_way_of_super() {
     let mut found = Vec::new();
     for file in files(&["actors/src"]) {
-        // In `a.rs`, `super` is the crate; in `a/b.rs`, `super::super` is. Within an inline module it is the file itself.
+        // In `a.rs`, `super` is the crate; in `a/b.rs`, `super::super` is. In an inline module it is the file itself.
         let depth = file.path.matches('/').count() - 1;
         let way = format!("use {}", "super::".repeat(depth));
         found.extend(
