@@ -54,6 +54,9 @@ struct Inner {
     threads: Arc<GuestThreads>,
 }
 
+/// How long the end of a runtime waits for killed guests to be gone.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
+
 impl Runtime {
     /// What to run, and how.
     pub fn builder() -> RuntimeBuilder {
@@ -183,6 +186,8 @@ impl Runtime {
         root.stop(None);
         // Only a root that ended before can refuse to be waited for.
         drop(root.wait(None).await);
+        // Killed guests go at their next yield. Their last words are worth a moment; a guest that takes longer is let be.
+        drop(tokio::time::timeout(LAST_WORDS_MAX, self.0.engine.emptied()).await);
         drained
     }
 
@@ -223,7 +228,14 @@ async fn invoke(entry: &Entry, args: Payload, options: CallOptions) -> Result<An
         }),
         None => entry.gate.enter().await,
     };
-    let permit = entry.refusing(permit)?;
+    let permit = match entry.refusing(permit) {
+        Ok(permit) => permit,
+        Err(error) => {
+            // A refusal never waits: a caller that tries again at once would keep its thread from the dispatcher.
+            tokio::task::yield_now().await;
+            return Err(error);
+        }
+    };
     let (sender, receiver) = oneshot::channel();
     let reply = Arc::new(Reply::new(Port::Future(sender), permit, entry.metrics.clone()));
     let mut caller = Caller { dispatcher: &entry.dispatcher, reply: Some(Arc::downgrade(&reply)) };

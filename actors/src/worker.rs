@@ -102,11 +102,7 @@ impl Actor for Worker {
         match message {
             WorkerMessage::Run(assignment) => state.run(&myself, assignment).await,
             WorkerMessage::Refill => {
-                // A failure is not lost: the next call of some worker meets it.
-                if state.parts.instances.wants_spare()
-                    && let Ok(ready) = state.parts.instances.make_ahead().await
-                {
-                    state.parts.instances.put_spare(ready);
+                if state.parts.instances.make_spare().await {
                     state.refill(&myself);
                 }
             }

@@ -115,8 +115,22 @@ fn open(path: &Path, max_bytes: u64) -> Result<Cache, String> {
     Cache::new(config).map_err(|error| format!("{error:#}"))
 }
 
+/// What is in the cache is machine code that is loaded and run: whoever may write it, runs what they like.
+fn warn_if_shared(path: &Path) {
+    #[cfg(unix)]
+    if let Ok(metadata) = fs::metadata(path)
+        && std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o022 != 0
+    {
+        tracing::warn!(
+            path = %path.display(),
+            "others may write to the cache of compiled code, and so run code of theirs here; `chmod go-w` it"
+        );
+    }
+}
+
 fn make_private(path: &Path) -> io::Result<()> {
     if path.is_dir() {
+        warn_if_shared(path);
         return Ok(());
     }
     let mut builder = fs::DirBuilder::new();

@@ -142,6 +142,13 @@ impl Engine {
         self.0.permits.available_permits()
     }
 
+    /// Waits until no instance is left, for example to see what guests wrote last. New ones wait meanwhile.
+    pub(crate) async fn emptied(&self) {
+        let all = u32::try_from(self.0.instances_max).unwrap_or(u32::MAX);
+        // Nobody closes it; were it closed, nothing could live.
+        drop(self.0.permits.acquire_many(all).await);
+    }
+
     /// Components that were compiled, or loaded from the cache on disk, so far. Equal bytes count once.
     pub fn compilations(&self) -> usize {
         self.0.compiled.compilations()

@@ -131,7 +131,14 @@ impl Line {
 
     fn text(&self) -> String {
         let bytes = self.bytes.strip_suffix(b"\r").unwrap_or(&self.bytes);
-        let mut text = String::from_utf8_lossy(bytes).into_owned();
+        let mut text = String::with_capacity(bytes.len());
+        for c in String::from_utf8_lossy(bytes).chars() {
+            // A guest must not be able to draw over the log that shows its lines.
+            match c.is_control() && c != '\t' {
+                true => text.extend(c.escape_default()),
+                false => text.push(c),
+            }
+        }
         if self.cut > 0 {
             text.push_str(&format!(" … ({} bytes more)", self.cut));
         }
@@ -236,6 +243,13 @@ impl AsyncWrite for GuestOutput {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn control_characters_are_shown_and_not_sent() {
+        let mut line = Line::default();
+        line.push("safe\tand\rsound \u{1b}[31m\0é\r".as_bytes());
+        assert_eq!(line.text(), "safe\tand\\rsound \\u{1b}[31m\\u{0}é");
+    }
 
     #[test]
     fn a_long_line_is_cut_and_says_how_much_is_missing() {

@@ -27,6 +27,7 @@ pub(super) fn wrap(
 ) -> Result<Vec<u8>, PrepareError> {
     let core = CoreModule::read(module, field)?;
     core.refuse_old_wasi(field)?;
+    fit::refuse_ambiguous(&core, method)?;
     let world = match wit {
         Some(text) => Some(wit::parse(text)?),
         // Metadata that a linker would have used: the toolchain stopped short of making a component.

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use futures::FutureExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
@@ -80,6 +81,21 @@ impl Instances {
         self.make_in(places, Some(self.make_max)).await
     }
 
+    /// Makes one more instance to keep ready, if one is wanted and there is room at once: a worker that waited for room
+    /// here would keep its calls waiting. Returns whether it did.
+    pub(super) async fn make_spare(&self) -> bool {
+        if !self.wants_spare() {
+            return false;
+        }
+        let (Ok(own), Some(Ok(all))) = (self.own.clone().try_acquire_owned(), self.executor.reserve().now_or_never())
+        else {
+            return false;
+        };
+        // A failure is not lost: the next call of some worker meets it.
+        let made = self.make_in(Places { _all: all, _own: own }, Some(self.make_max)).await;
+        made.map(|ready| self.put_spare(ready)).is_ok()
+    }
+
     /// Makes an instance for a call, in these places. `watched` calls have a deadline that others enforce; for the rest the
     /// time that making one may take is the bound.
     pub(super) async fn make_for_call(&self, places: Places, watched: bool) -> Result<Ready, CallError> {
@@ -141,7 +157,7 @@ impl Instances {
         self.spares_max > 0 && self.lock().len() < self.spares_max
     }
 
-    pub(super) fn put_spare(&self, ready: Ready) {
+    fn put_spare(&self, ready: Ready) {
         let mut spares = self.lock();
         if spares.len() < self.spares_max {
             spares.push(ready);

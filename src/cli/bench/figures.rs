@@ -135,10 +135,12 @@ impl Figures {
         }
     }
 
-    /// 0 when any call had a result, or none had an end; else that of the most frequent error.
+    /// 0 when any call had a result; that of the most frequent error when all failed; that of `timeout` when none had an
+    /// end.
     pub(super) fn exit_code(&self) -> ExitCode {
         match self.errors.iter().max_by_key(|(_, count)| count) {
             Some((kind, _)) if self.calls == 0 => ExitCode::from(kind.exit_code()),
+            None if self.calls == 0 => ExitCode::from(ErrorKind::Timeout.exit_code()),
             _ => ExitCode::SUCCESS,
         }
     }

@@ -53,6 +53,21 @@ pub(super) fn world_of(core: &CoreModule, method: &str) -> Result<Option<String>
     Err(PrepareError::new("method", ErrorKind::NotFound, message).with_notes(listed(core)))
 }
 
+/// Refuses a method that could be any of several exports, which differ only in how their one name is written.
+///
+/// # Errors
+/// The exports that are meant alike.
+pub(super) fn refuse_ambiguous(core: &CoreModule, method: &str) -> Result<(), PrepareError> {
+    let alike: Vec<_> = core.funcs.iter().filter(|func| names::same(&func.name, method)).collect();
+    if alike.len() < 2 {
+        return Ok(());
+    }
+    let found = alike.iter().map(|func| format!("`{}`", func.name)).collect::<Vec<_>>().join(", ");
+    let message =
+        format!("`{method}` is ambiguous: {found} are one name in kebab-case; give the exports names that differ");
+    Err(PrepareError::invalid("method", message).with_notes(listed(core)))
+}
+
 /// Exports that belong to toolchains and not to users.
 fn is_infrastructure(name: &str) -> bool {
     name.starts_with('_') || name.starts_with("cabi_") || name.starts_with("canonical_abi_")

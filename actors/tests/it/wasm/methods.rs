@@ -66,3 +66,12 @@ fn an_ambiguous_method_lists_what_it_may_mean() {
     assert_eq!(error.message, "`value` is ambiguous; write one of these instead");
     assert_eq!(error.notes, ["test-sleep#value: func() -> u32", "my:pkg/other@1.2.0#value: func() -> u32"]);
 }
+
+#[test]
+fn exports_that_are_one_name_in_kebab_case_are_ambiguous() {
+    let source =
+        r#"(module (func (export "a_b") (result i32) (i32.const 2)) (func (export "a-b") (result i32) (i32.const 3)))"#;
+    let error = refused(&text(source, "a_b"));
+    assert_eq!(error.field, "method");
+    assert!(error.message.starts_with("`a_b` is ambiguous: `a_b`, `a-b` are one name in kebab-case"), "{error}");
+}
