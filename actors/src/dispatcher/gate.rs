@@ -54,9 +54,10 @@ impl Gate {
     pub(crate) async fn enter(&self) -> Result<Permit, CallError> {
         match (self.try_enter(), self.on_full) {
             (Err(error), OnFull::Wait) if error.kind() == ErrorKind::RateLimited => {
-                let room = self.room.clone().acquire_owned().await.map_err(|_| self.full())?;
+                let room = self.room.clone().acquire_owned().await;
+                // A gate that closed meanwhile is not full: trying again would not help.
                 self.open()?;
-                Ok(Permit { _room: room })
+                room.map(|room| Permit { _room: room }).map_err(|_| self.full())
             }
             (result, _) => result,
         }
