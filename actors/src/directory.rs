@@ -1,28 +1,23 @@
 //! Where to find a function by its id: its gate, its dispatcher and its signature.
 
+mod entry;
+
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use dashmap::DashMap;
-use ractor::ActorRef;
+pub(crate) use entry::Entry;
+use futures::future::BoxFuture;
+use serde_json::Value;
 
 use crate::{
-    call::{CallError, ErrorKind},
+    call::{CallError, CallOptions, Context, ErrorKind, Functions},
     dispatcher::{CallMessage, Gate},
-    executor::Executor,
-    metrics::{self, FunctionMetrics},
+    metrics,
     spec::FunctionId,
 };
-
-/// What a caller needs of a function.
-pub(crate) struct Entry {
-    pub(crate) dispatcher: ActorRef<CallMessage>,
-    pub(crate) executor: Arc<dyn Executor>,
-    pub(crate) gate: Arc<Gate>,
-    pub(crate) metrics: Arc<FunctionMetrics>,
-}
 
 /// The functions of one runtime. A function whose dispatcher starts again takes the place of its old entry.
 #[derive(Default)]
@@ -40,8 +35,8 @@ impl Directory {
         format!("{runtime}/{id}")
     }
 
-    pub(crate) fn insert(&self, id: FunctionId, entry: Entry) {
-        self.entries.insert(id, Arc::new(entry));
+    pub(crate) fn insert(&self, entry: Entry) {
+        self.entries.insert(entry.id.clone(), Arc::new(entry));
     }
 
     pub(crate) fn find(&self, id: &str) -> Result<Arc<Entry>, CallError> {
@@ -76,5 +71,19 @@ impl Directory {
     fn not_found(&self, id: &str) -> CallError {
         metrics::called_nobody();
         CallError::new(ErrorKind::NotFound, format!("there is no function `{id}`"))
+    }
+}
+
+impl Functions for Directory {
+    fn call_nested<'a>(
+        &'a self,
+        id: &'a str,
+        args: Vec<Value>,
+        context: Context,
+    ) -> BoxFuture<'a, Result<Value, CallError>> {
+        Box::pin(async move {
+            let entry = self.find(id)?;
+            entry.call_json(args, CallOptions::default().with_context(context)).await
+        })
     }
 }

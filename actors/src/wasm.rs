@@ -3,6 +3,7 @@
 mod cache;
 mod engine;
 mod error;
+mod funcs;
 mod host;
 mod instance;
 mod limits;

@@ -24,7 +24,7 @@ const VARIABLES: &[&str] = &["env.variable"];
 const STORAGES: &[&str] = &[STORAGE_MEMORY, STORAGE_FILE, STORAGE_OS, STORAGE_STATIC, STORAGE_ROUTER];
 
 /// The capability groups that this version knows but does not provide.
-pub(super) const CAPABILITIES_NOT_PROVIDED: &[Capability] = &[Capability::Sockets, Capability::Http, Capability::Funcs];
+pub(super) const CAPABILITIES_NOT_PROVIDED: &[Capability] = &[Capability::Sockets, Capability::Http];
 
 /// The fields of a registry file.
 pub(super) const FILE: &[Field] = &[

@@ -1,12 +1,16 @@
 //! Builds a runtime: prepares every function, then starts the tree.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
 
 use futures::{StreamExt, stream};
 use ractor::{Actor, ActorCell};
 
 use super::{Inner, Runtime};
 use crate::{
+    call::Functions,
     directory::Directory,
     dispatcher::Gate,
     executor::Executor,
@@ -161,10 +165,13 @@ impl RuntimeBuilder {
         let Self { name, functions, engine, guest_threads } = self;
         let threads = guest_threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
         let blocking = tokio::runtime::Handle::current();
-        let engine = blocking.spawn_blocking(move || Engine::new(engine)).await.map_err(|_| interrupted())??;
+        let directory = Arc::new(Directory::default());
+        // Weak, because functions in the directory hold the engine.
+        let callable: Weak<dyn Functions> = Arc::downgrade(&(directory.clone() as Arc<dyn Functions>));
+        let made = blocking.spawn_blocking(move || Engine::with_functions(engine, callable));
+        let engine = made.await.map_err(|_| interrupted())??;
         let prepared = prepare(&engine, functions, threads).await?;
         let threads = Arc::new(GuestThreads::start(threads)?);
-        let directory = Arc::new(Directory::default());
         let name: Arc<str> = name.unwrap_or_else(|| "greenroom".to_owned()).into();
         let linked = supervisor.is_some();
         let root_name = Some(name.to_string());

@@ -2,7 +2,10 @@
 //!
 //! Which WASI interfaces are linked is `link`'s business; where output goes is `stdio`'s.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
 
 use wasmtime::component::{LinkerInstance, ResourceTable};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView, p2::bindings::cli::environment};
@@ -12,7 +15,7 @@ use super::{
     stdio::{GuestLog, GuestOutput, Stream},
 };
 use crate::{
-    call::{CallError, Context, ErrorKind},
+    call::{CallError, Context, ErrorKind, Functions},
     spec::{EnvBinding, FunctionId, Limits, WasiSpec},
 };
 
@@ -61,6 +64,11 @@ impl GuestState {
     /// The handles to resources that the guest holds.
     pub fn table(&mut self) -> &mut ResourceTable {
         &mut self.table
+    }
+
+    /// What the guest may call; `None` when there is no runtime, or it has ended.
+    pub(super) fn functions(&self) -> Option<Arc<dyn Functions>> {
+        self.world.functions.as_ref()?.upgrade()
     }
 
     pub(super) fn new(world: &Arc<GuestWorld>, limits: &Limits) -> Result<Self, CallError> {
@@ -115,13 +123,16 @@ pub(super) struct GuestWorld {
     spec: WasiSpec,
     /// With `argv[0]`.
     arguments: Vec<String>,
+    /// What the guest may call when it has the grant; none without a runtime.
+    functions: Option<Weak<dyn Functions>>,
     log: Arc<GuestLog>,
 }
 
 impl GuestWorld {
-    pub(super) fn new(function: &FunctionId, spec: &WasiSpec) -> Self {
+    pub(super) fn new(function: &FunctionId, spec: &WasiSpec, functions: Option<Weak<dyn Functions>>) -> Self {
         let arguments = std::iter::once(function.name().to_owned()).chain(spec.args.iter().cloned()).collect();
-        Self { function: function.clone(), spec: spec.clone(), arguments, log: Arc::new(GuestLog::new(function)) }
+        let log = Arc::new(GuestLog::new(function));
+        Self { function: function.clone(), spec: spec.clone(), arguments, functions, log }
     }
 
     /// The variables of a call that starts now.

@@ -4,6 +4,7 @@
 
 mod calls;
 mod deadlines;
+mod funcs;
 mod metrics;
 mod overload;
 mod pools;
