@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::{
     call::{CallError, CallOptions, Context, ErrorKind, Functions},
     dispatcher::{CallMessage, Gate},
+    executor::{Executor, Reservation},
     metrics,
     spec::FunctionId,
 };
@@ -28,7 +29,7 @@ pub(crate) struct Directory {
 
 impl Directory {
     /// How often functions are asked to give up idle instances while somebody waits for a place.
-    pub(crate) const MAKE_ROOM_EVERY: Duration = Duration::from_millis(10);
+    const MAKE_ROOM_EVERY: Duration = Duration::from_millis(10);
 
     /// The name of a function's dispatcher in ractor's registry.
     pub(crate) fn actor_name(runtime: &str, id: &FunctionId) -> String {
@@ -55,7 +56,7 @@ impl Directory {
 
     /// Asks every function to give up an instance that idles, because somebody waits for a place. Asking again soon does
     /// nothing: many may wait, and there are many to ask.
-    pub(crate) fn make_room(&self) {
+    fn make_room(&self) {
         let now = Instant::now();
         let mut asked = self.room_asked.lock().unwrap_or_else(PoisonError::into_inner);
         if asked.is_some_and(|asked| now.saturating_duration_since(asked) < Self::MAKE_ROOM_EVERY) {
@@ -65,6 +66,18 @@ impl Directory {
         for entry in &self.entries {
             // A dispatcher that is gone has no instances.
             drop(entry.dispatcher.cast(CallMessage::make_room()));
+        }
+    }
+
+    /// Waits for a place among all instances. That is nobody's fault, so no bound is set on it here; instances that idle
+    /// elsewhere are asked to go.
+    pub(crate) async fn place(&self, executor: &dyn Executor) -> Result<Reservation, CallError> {
+        let mut place = executor.reserve();
+        loop {
+            match tokio::time::timeout(Self::MAKE_ROOM_EVERY, &mut place).await {
+                Ok(place) => return place,
+                Err(_) => self.make_room(),
+            }
         }
     }
 

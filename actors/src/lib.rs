@@ -17,6 +17,7 @@ pub mod executor;
 mod function;
 pub mod metrics;
 mod pool;
+mod process;
 mod root;
 mod runtime;
 pub mod spec;
@@ -26,5 +27,6 @@ mod worker;
 
 pub use call::{Answer, CallError, CallOptions, Context, ErrorKind, Payload};
 pub use dispatcher::CallMessage;
+pub use process::{Exit, Process, ProcessOptions};
 pub use runtime::{FunctionFault, Runtime, RuntimeBuilder, StartError};
 pub use {ractor, wasmtime};

@@ -18,6 +18,7 @@ use crate::{
     directory::Directory,
     dispatcher::CallMessage,
     executor,
+    process::{Process, ProcessOptions, Programs},
     root::RootMessage,
     spec::FunctionId,
     threads::GuestThreads,
@@ -45,6 +46,7 @@ struct Inner {
     linked: bool,
     name: Arc<str>,
     directory: Arc<Directory>,
+    programs: Programs,
     engine: Engine,
     threads: Arc<GuestThreads>,
 }
@@ -117,6 +119,29 @@ impl Runtime {
         }
     }
 
+    /// Starts a process: an actor of its own, which runs the program of this entry until it exits. It belongs to the
+    /// runtime and ends with it; dropping the handle leaves it alone.
+    ///
+    /// ```no_run
+    /// # async fn example(runtime: greenroom_actors::Runtime) -> Result<(), greenroom_actors::CallError> {
+    /// let process = runtime.spawn("tools:count", greenroom_actors::ProcessOptions::default())?;
+    /// let code = process.exited().await.result?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `not_found`, and `unavailable` once the runtime drains or stops. What keeps the program from starting is its
+    /// [`Exit`](crate::Exit).
+    pub fn spawn(&self, id: &str, options: ProcessOptions) -> Result<Process, CallError> {
+        self.0.programs.spawn(id, options)
+    }
+
+    /// The ids of all processes that can be spawned, in order.
+    pub fn processes(&self) -> Vec<FunctionId> {
+        self.0.programs.ids()
+    }
+
     /// The ids of all functions, in order.
     pub fn functions(&self) -> Vec<FunctionId> {
         self.0.directory.ids()
@@ -157,11 +182,12 @@ impl Runtime {
     }
 
     /// Takes no new calls from now on, and waits until those that run or wait, and what they call in turn, have finished,
-    /// for `within` at most. Returns how many are left. The tree goes on: [`Runtime::shutdown`] ends it.
+    /// for `within` at most; spawns no new processes either, and lets those that run be. Returns how many calls are left. The tree goes on: [`Runtime::shutdown`] ends it.
     pub async fn drain(&self, within: Duration) -> usize {
         let gates = self.0.directory.gates();
         let inside = || gates.iter().map(|gate| gate.inside()).sum::<usize>();
         gates.iter().for_each(|gate| gate.close());
+        self.0.programs.close();
         let emptied = async {
             // Nested calls come and go for as long as the calls that make them run: all gates are looked at together.
             while inside() > 0 {

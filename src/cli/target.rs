@@ -113,7 +113,11 @@ fn find(registry: &Registry, name: &str) -> Result<FunctionId, CallError> {
     }
     let same = |id: &FunctionId| id.as_str() == name || (!name.contains(':') && id.name() == name);
     if let Some(entry) = registry.entries().iter().find(|entry| same(&entry.id)) {
-        let message = format!("`{}` is of kind {}, which cannot be called", entry.id, entry.kind);
+        let advice = match registry.processes().iter().any(|process| process.id == entry.id) {
+            true => format!("; run it: `greenroom run ROOT {}`", entry.id),
+            false => String::new(),
+        };
+        let message = format!("`{}` is of kind {}, which cannot be called{advice}", entry.id, entry.kind);
         return Err(CallError::new(ErrorKind::Invalid, message));
     }
     let near = match name.contains(':') {

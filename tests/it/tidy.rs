@@ -16,7 +16,7 @@ const SOURCES: [&str; 2] = ["src", "actors/src"];
 const ALL: [&str; 5] = ["src", "actors/src", "tests", "actors/tests", "examples"];
 
 /// What the modules of `greenroom-actors` may name of each other: a whole module that is below them, or one item.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("spec", &[]),
     ("call", &[]),
     ("metrics", &["call"]),
@@ -29,9 +29,22 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("directory", &["call", "dispatcher", "executor", "metrics", "spec"]),
     ("function", &["directory", "dispatcher", "executor", "metrics", "pool", "spec", "threads", "worker"]),
     ("root", &["function", "metrics"]),
+    ("process", &["call", "directory", "metrics", "spec", "threads", "wasm"]),
     (
         "runtime",
-        &["call", "directory", "dispatcher", "executor", "function", "metrics", "root", "spec", "threads", "wasm"],
+        &[
+            "call",
+            "directory",
+            "dispatcher",
+            "executor",
+            "function",
+            "metrics",
+            "process",
+            "root",
+            "spec",
+            "threads",
+            "wasm",
+        ],
     ),
 ];
 

@@ -226,9 +226,10 @@ async fn calls_nest_as_deep_as_they_may_and_no_deeper() {
 async fn functions_that_call_each_other_with_one_worker_each_end_with_an_error() {
     let pools = || [PoolSpec::inline(), PoolSpec::fixed(1, 1), PoolSpec::lazy(1), PoolSpec::adaptive(1, false)];
     let named = |kind: &str, index: usize| format!("app:{kind}{index}");
-    let functions = pools().into_iter().enumerate().flat_map(|(index, pool)| {
-        ["ping", "pong"].map(|kind| pricing(&named(kind, index), "bounce", pool.clone()))
-    });
+    let functions = pools()
+        .into_iter()
+        .enumerate()
+        .flat_map(|(index, pool)| ["ping", "pong"].map(|kind| pricing(&named(kind, index), "bounce", pool.clone())));
     let runtime = start("funcs-cycle", functions.collect::<Vec<_>>()).await.unwrap();
     let cycles = (0..pools().len()).flat_map(|index| {
         let (ping, pong) = (named("ping", index), named("pong", index));

@@ -8,6 +8,7 @@ mod funcs;
 mod metrics;
 mod overload;
 mod pools;
+mod processes;
 mod shutdown;
 mod supervision;
 mod tree;
