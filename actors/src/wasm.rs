@@ -3,11 +3,13 @@
 mod cache;
 mod engine;
 mod error;
+mod files;
 mod host;
 mod instance;
 mod limits;
 mod link;
 mod method;
+mod mounts;
 mod names;
 mod prepare;
 mod source;

@@ -238,12 +238,12 @@ fn what_a_guest_prints_is_a_line_of_the_log_with_its_id() {
 }
 
 #[test]
-fn a_check_of_env_and_mounts_warns_of_clocks_and_of_nothing_else() {
+fn a_check_of_env_and_mounts_warns_of_files_that_are_not_granted_and_of_nothing_else() {
     let output = Copy::new().run("greenroom check registry-examples/env-and-mounts");
     let stderr = String::from_utf8(output.stderr).unwrap();
     let warnings: BTreeSet<_> = stderr.lines().filter(|line| line.starts_with("warning: ")).collect();
     assert_eq!(warnings.len(), 1, "{stderr}");
-    assert!(warnings.iter().all(|warning| warning.contains("imports wasi:clocks, which")), "{stderr}");
+    assert!(warnings.iter().all(|warning| warning.contains("imports wasi:filesystem, which")), "{stderr}");
 }
 
 #[test]

@@ -5,15 +5,17 @@
 use std::{fmt, sync::Arc};
 
 use wasmtime::component::{LinkerInstance, ResourceTable};
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView, p2::bindings::cli::environment};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2::bindings::cli::environment};
 
 use super::{
-    limits::Limiter,
+    files::Held,
+    limits::{HANDLES_MAX, Limiter, RANDOM_BYTES_MAX},
+    mounts::{Mounted, Mounts},
     stdio::{GuestLog, GuestOutput, Stream},
 };
 use crate::{
     call::{CallError, Context, ErrorKind},
-    spec::{EnvBinding, FunctionId, Limits, WasiSpec},
+    spec::{Capabilities, Capability, EnvBinding, FunctionId, Limits, WasiSpec},
 };
 
 /// Adds the functions of an interface to a linker.
@@ -44,6 +46,8 @@ pub struct GuestState {
     environment: Vec<(String, String)>,
     wasi: WasiCtx,
     table: ResourceTable,
+    mounted: Option<Mounted>,
+    pub(super) held: Held,
     pub(crate) limiter: Limiter,
 }
 
@@ -64,11 +68,16 @@ impl GuestState {
     }
 
     pub(super) fn new(world: &Arc<GuestWorld>, limits: &Limits) -> Result<Self, CallError> {
+        let mounted = world.mounts.open()?;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES_MAX);
         Ok(Self {
             context: Arc::default(),
             environment: world.environment_of_start(),
-            wasi: world.wasi()?,
-            table: ResourceTable::new(),
+            wasi: world.wasi(mounted.as_ref()),
+            table,
+            mounted,
+            held: Held::default(),
             limiter: Limiter::new(limits),
             world: Arc::clone(world),
         })
@@ -76,6 +85,9 @@ impl GuestState {
 
     /// Makes the state that of a new call.
     pub(super) fn begin(&mut self, context: &Arc<Context>) -> Result<(), CallError> {
+        if let Some(mounted) = &self.mounted {
+            self.world.mounts.refuse_replaced(mounted)?;
+        }
         self.environment = self.world.environment()?;
         self.context = Arc::clone(context);
         Ok(())
@@ -115,13 +127,22 @@ pub(super) struct GuestWorld {
     spec: WasiSpec,
     /// With `argv[0]`.
     arguments: Vec<String>,
+    mounts: Mounts,
     log: Arc<GuestLog>,
 }
 
 impl GuestWorld {
-    pub(super) fn new(function: &FunctionId, spec: &WasiSpec) -> Self {
+    pub(super) fn new(function: &FunctionId, spec: &WasiSpec, granted: Capabilities) -> Self {
         let arguments = std::iter::once(function.name().to_owned()).chain(spec.args.iter().cloned()).collect();
-        Self { function: function.clone(), spec: spec.clone(), arguments, log: Arc::new(GuestLog::new(function)) }
+        // Without the grant nothing can reach them.
+        let mounts = if granted.has(Capability::Filesystem) { spec.mounts.as_slice() } else { &[] };
+        Self {
+            function: function.clone(),
+            spec: spec.clone(),
+            arguments,
+            mounts: Mounts::new(function, mounts),
+            log: Arc::new(GuestLog::new(function)),
+        }
     }
 
     /// The variables of a call that starts now.
@@ -154,23 +175,14 @@ impl GuestWorld {
         }
     }
 
-    fn wasi(&self) -> Result<WasiCtx, CallError> {
+    fn wasi(&self, mounted: Option<&Mounted>) -> WasiCtx {
         let mut wasi = WasiCtx::builder();
         wasi.stdout(GuestOutput::new(&self.log, Stream::Stdout)).stderr(GuestOutput::new(&self.log, Stream::Stderr));
-        for mount in &self.spec.mounts {
-            let permissions = if mount.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
-            wasi.preopened_dir(&mount.host, &mount.guest, permissions).map_err(|error| {
-                CallError::new(
-                    ErrorKind::Internal,
-                    format!(
-                        "the mount `{}` of `{}` cannot be opened: {}: {error:#}",
-                        mount.guest,
-                        self.function,
-                        mount.host.display()
-                    ),
-                )
-            })?;
+        wasi.max_random_size(RANDOM_BYTES_MAX);
+        let mut wasi = wasi.build();
+        if let Some(mounted) = mounted {
+            wasi.filesystem().clone_from(mounted.directories());
         }
-        Ok(wasi.build())
+        wasi
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! Real toolchains import far more than they use: a component always loads, and fails only when it uses what it was not
 //! given. `wasi:io` carries no capability of its own, streams and polls come from other interfaces, so it is always there.
+//! So is the list of mounts, which C's library asks for at start whatever a guest does, where nothing is mounted.
 
 use wasmtime::component::{
-    Component, HasData, HasSelf, Linker, LinkerInstance, ResourceTable, ResourceType,
+    Component, HasData, HasSelf, Linker, LinkerInstance, ResourceTable, ResourceType, Val,
     types::{ComponentInstance, ComponentItem},
 };
 use wasmtime_wasi::{
@@ -18,12 +19,16 @@ use wasmtime_wasi::{
 
 use super::{
     error::{PrepareError, PrepareWarning},
+    files,
     host::{GuestState, HostInterface},
 };
 use crate::{
     call::ErrorKind,
-    spec::{Capabilities, Capability, FunctionId},
+    spec::{Capabilities, Capability, FunctionId, WasmSpec},
 };
+
+/// The interface that lists the mounts, and its only function.
+const MOUNTS: (&str, &str) = ("wasi:filesystem/preopens", "get-directories");
 
 /// What a guest meets when it uses an interface that it was not given.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -76,6 +81,7 @@ pub(super) fn provide(linker: &mut Linker<GuestState>, granted: Capabilities) ->
     io::error::add_to_linker::<GuestState, Io>(l, GuestState::table)?;
     io::poll::add_to_linker::<GuestState, Io>(l, GuestState::table)?;
     io::streams::add_to_linker::<GuestState, Io>(l, GuestState::table)?;
+    files::bound_writes(l)?;
     if granted.has(Capability::Cli) {
         cli::environment::add_to_linker::<GuestState, HasSelf<GuestState>>(l, |state| state)?;
         cli::exit::add_to_linker::<GuestState, WasiCli>(l, GuestState::cli)?;
@@ -95,6 +101,7 @@ pub(super) fn provide(linker: &mut Linker<GuestState>, granted: Capabilities) ->
     if granted.has(Capability::Filesystem) {
         filesystem::types::add_to_linker::<GuestState, WasiFilesystem>(l, GuestState::filesystem)?;
         filesystem::preopens::add_to_linker::<GuestState, WasiFilesystem>(l, GuestState::filesystem)?;
+        files::bound_files(l)?;
     }
     if granted.has(Capability::Random) {
         random::random::add_to_linker::<GuestState, WasiRandom>(l, |state| state.ctx().ctx.random())?;
@@ -112,9 +119,10 @@ pub(super) fn complete(
     linker: &mut Linker<GuestState>,
     component: &Component,
     function: &FunctionId,
-    granted: Capabilities,
+    spec: &WasmSpec,
     hosts: &[HostInterface],
 ) -> Result<Vec<PrepareWarning>, Vec<PrepareError>> {
+    let granted = spec.imports;
     let mut missing = Missing { granted, groups: Capabilities::NONE, not_provided: Vec::new() };
     let mut errors = Vec::new();
     // Each resource is defined once, where it is first seen; later sights are aliases.
@@ -128,11 +136,17 @@ pub(super) fn complete(
                     State::Linked => Ok(()),
                     State::Embedder => link_embedder(linker, name, hosts),
                     State::Trap(trap) => {
-                        let error = trap.error(function, name, granted);
-                        missing.add(trap, name);
+                        let trapped = Trapped {
+                            error: trap.error(function, name, granted),
+                            but: answered(name, spec),
+                            seen: &resources,
+                        };
+                        if trapped.traps_any_of(&instance, engine) {
+                            missing.add(trap, name);
+                        }
                         linker
                             .instance(name)
-                            .and_then(|mut linker| trap_all(&mut linker, engine, &instance, &error, &resources))
+                            .and_then(|mut linker| trapped.link(&mut linker, engine, &instance))
                             .map_err(|error| link_error(name, &error))
                     }
                 };
@@ -178,7 +192,9 @@ impl Trap {
 fn state_of(import: &str, granted: Capabilities) -> State {
     let Some(capability) = Capability::of_import(import) else { return State::Embedder };
     let (name, version) = import.split_once('@').unwrap_or((import, ""));
-    if !provided(capability).contains(&name) || !version.starts_with("0.2.") {
+    // Interfaces of before 0.2.0 have the same names and other functions.
+    let is_release = version.starts_with("0.2.") && !version.contains('-');
+    if !provided(capability).contains(&name) || !is_release {
         return State::Trap(Trap::NotProvided);
     }
     if matches!(capability, Capability::Io | Capability::Poll) || granted.has(capability) {
@@ -187,31 +203,60 @@ fn state_of(import: &str, granted: Capabilities) -> State {
     State::Trap(Trap::Grant(capability))
 }
 
-fn trap_all(
-    linker: &mut LinkerInstance<'_, GuestState>,
-    engine: &wasmtime::Engine,
-    instance: &ComponentInstance,
-    error: &NotGranted,
-    seen: &[ResourceType],
-) -> wasmtime::Result<()> {
-    /// Stands for the resources of interfaces that are not there. None is ever made.
-    struct Stub;
+/// The function of an import that is answered although its group is not granted: what is mounted, where nothing is.
+fn answered(import: &str, spec: &WasmSpec) -> Option<&'static str> {
+    let name = import.split_once('@').map_or(import, |(name, _)| name);
+    let asks_for_no_mounts = name == MOUNTS.0 && spec.wasi.mounts.is_empty();
+    asks_for_no_mounts.then_some(MOUNTS.1)
+}
 
-    let mut here = Vec::new();
-    for (name, export) in instance.exports(engine) {
-        match export.ty {
-            ComponentItem::ComponentFunc(_) => {
-                let error = error.clone();
-                linker.func_new(name, move |_, _, _, _| Err(error.clone().into()))?;
-            }
-            ComponentItem::Resource(resource) if !seen.contains(&resource) && !here.contains(&resource) => {
-                linker.resource(name, ResourceType::host::<Stub>(), |_, _| Ok(()))?;
-                here.push(resource);
-            }
-            _ => {}
-        }
+/// An interface whose functions trap.
+struct Trapped<'a> {
+    error: NotGranted,
+    /// A function that returns an empty list instead.
+    but: Option<&'static str>,
+    /// Resources that are defined already.
+    seen: &'a [ResourceType],
+}
+
+impl Trapped<'_> {
+    /// Whether any function traps: an interface may be imported for its types alone.
+    fn traps_any_of(&self, instance: &ComponentInstance, engine: &wasmtime::Engine) -> bool {
+        let is_func = |item: &ComponentItem| matches!(item, ComponentItem::ComponentFunc(_));
+        instance.exports(engine).any(|(name, export)| is_func(&export.ty) && self.but != Some(name))
     }
-    Ok(())
+
+    fn link(
+        &self,
+        linker: &mut LinkerInstance<'_, GuestState>,
+        engine: &wasmtime::Engine,
+        instance: &ComponentInstance,
+    ) -> wasmtime::Result<()> {
+        /// Stands for the resources of interfaces that are not there. None is ever made.
+        struct Stub;
+
+        let mut here = Vec::new();
+        for (name, export) in instance.exports(engine) {
+            match export.ty {
+                ComponentItem::ComponentFunc(_) if self.but == Some(name) => {
+                    linker.func_new(name, |_, _, _, results| {
+                        results.fill(Val::List(Vec::new()));
+                        Ok(())
+                    })?;
+                }
+                ComponentItem::ComponentFunc(_) => {
+                    let error = self.error.clone();
+                    linker.func_new(name, move |_, _, _, _| Err(error.clone().into()))?;
+                }
+                ComponentItem::Resource(resource) if !self.seen.contains(&resource) && !here.contains(&resource) => {
+                    linker.resource(name, ResourceType::host::<Stub>(), |_, _| Ok(()))?;
+                    here.push(resource);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 fn link_embedder(linker: &mut Linker<GuestState>, import: &str, hosts: &[HostInterface]) -> Result<(), PrepareError> {
