@@ -2,12 +2,10 @@
 //!
 //! Real toolchains import far more than they use: a component always loads, and fails only when it uses what it was not
 //! given. `wasi:io` carries no capability of its own, streams and polls come from other interfaces, so it is always there.
-//! So is the list of mounts, which C's library asks for at start whatever a guest does, where nothing is mounted.
 
-use wasmtime::component::{
-    Component, HasData, HasSelf, Linker, LinkerInstance, ResourceTable, ResourceType, Val,
-    types::{ComponentInstance, ComponentItem},
-};
+mod denied;
+
+use wasmtime::component::{Component, HasData, HasSelf, Linker, ResourceTable, types::ComponentItem};
 use wasmtime_wasi::{
     WasiView,
     cli::{WasiCli, WasiCliView as _},
@@ -17,6 +15,7 @@ use wasmtime_wasi::{
     random::WasiRandom,
 };
 
+use self::denied::Denied;
 use super::{
     error::{PrepareError, PrepareWarning},
     files,
@@ -26,9 +25,6 @@ use crate::{
     call::ErrorKind,
     spec::{Capabilities, Capability, FunctionId, WasmSpec},
 };
-
-/// The interface that lists the mounts, and its only function.
-const MOUNTS: (&str, &str) = ("wasi:filesystem/preopens", "get-directories");
 
 /// What a guest meets when it uses an interface that it was not given.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -136,17 +132,18 @@ pub(super) fn complete(
                     State::Linked => Ok(()),
                     State::Embedder => link_embedder(linker, name, hosts),
                     State::Trap(trap) => {
-                        let trapped = Trapped {
+                        let denied = Denied {
                             error: trap.error(function, name, granted),
-                            but: answered(name, spec),
+                            name: name.split_once('@').map_or(name, |(name, _)| name),
+                            has_mounts: !spec.wasi.mounts.is_empty(),
                             seen: &resources,
                         };
-                        if trapped.traps_any_of(&instance, engine) {
+                        if denied.is_missed(&instance, engine) {
                             missing.add(trap, name);
                         }
                         linker
                             .instance(name)
-                            .and_then(|mut linker| trapped.link(&mut linker, engine, &instance))
+                            .and_then(|mut linker| denied.link(&mut linker, engine, &instance))
                             .map_err(|error| link_error(name, &error))
                     }
                 };
@@ -201,62 +198,6 @@ fn state_of(import: &str, granted: Capabilities) -> State {
         return State::Linked;
     }
     State::Trap(Trap::Grant(capability))
-}
-
-/// The function of an import that is answered although its group is not granted: what is mounted, where nothing is.
-fn answered(import: &str, spec: &WasmSpec) -> Option<&'static str> {
-    let name = import.split_once('@').map_or(import, |(name, _)| name);
-    let asks_for_no_mounts = name == MOUNTS.0 && spec.wasi.mounts.is_empty();
-    asks_for_no_mounts.then_some(MOUNTS.1)
-}
-
-/// An interface whose functions trap.
-struct Trapped<'a> {
-    error: NotGranted,
-    /// A function that returns an empty list instead.
-    but: Option<&'static str>,
-    /// Resources that are defined already.
-    seen: &'a [ResourceType],
-}
-
-impl Trapped<'_> {
-    /// Whether any function traps: an interface may be imported for its types alone.
-    fn traps_any_of(&self, instance: &ComponentInstance, engine: &wasmtime::Engine) -> bool {
-        let is_func = |item: &ComponentItem| matches!(item, ComponentItem::ComponentFunc(_));
-        instance.exports(engine).any(|(name, export)| is_func(&export.ty) && self.but != Some(name))
-    }
-
-    fn link(
-        &self,
-        linker: &mut LinkerInstance<'_, GuestState>,
-        engine: &wasmtime::Engine,
-        instance: &ComponentInstance,
-    ) -> wasmtime::Result<()> {
-        /// Stands for the resources of interfaces that are not there. None is ever made.
-        struct Stub;
-
-        let mut here = Vec::new();
-        for (name, export) in instance.exports(engine) {
-            match export.ty {
-                ComponentItem::ComponentFunc(_) if self.but == Some(name) => {
-                    linker.func_new(name, |_, _, _, results| {
-                        results.fill(Val::List(Vec::new()));
-                        Ok(())
-                    })?;
-                }
-                ComponentItem::ComponentFunc(_) => {
-                    let error = self.error.clone();
-                    linker.func_new(name, move |_, _, _, _| Err(error.clone().into()))?;
-                }
-                ComponentItem::Resource(resource) if !self.seen.contains(&resource) && !here.contains(&resource) => {
-                    linker.resource(name, ResourceType::host::<Stub>(), |_, _| Ok(()))?;
-                    here.push(resource);
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
 }
 
 fn link_embedder(linker: &mut Linker<GuestState>, import: &str, hosts: &[HostInterface]) -> Result<(), PrepareError> {
