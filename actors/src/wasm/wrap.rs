@@ -11,6 +11,7 @@ use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
 };
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
 
 use self::core::CoreModule;
 use super::{error::PrepareError, wit};
@@ -37,6 +38,14 @@ pub(super) fn wrap(
             None => None,
         },
     };
+    let exiting;
+    let module = match core.exits() {
+        true => {
+            exiting = core::with_status(module, field)?;
+            exiting.as_slice()
+        }
+        false => module,
+    };
     let mut bytes;
     match &world {
         Some(world) => {
@@ -46,6 +55,18 @@ pub(super) fn wrap(
                 .map_err(|error| refused("wit", &format!("{error:#}")))?;
         }
         None => bytes = module.to_vec(),
+    }
+    if core.exits() {
+        let mut resolve = Resolve::default();
+        let embedded = resolve
+            .push_str("exit.wit", core::EXIT_WORLD)
+            .map_err(|error| error.to_string())
+            .and_then(|package| resolve.select_world(&[package], None).map_err(|error| format!("{error:#}")))
+            .and_then(|world| {
+                embed_component_metadata(&mut bytes, &resolve, world, StringEncoding::UTF8)
+                    .map_err(|error| format!("{error:#}"))
+            });
+        embedded.map_err(|error| refused(field, &error))?;
     }
     let blame = if wit.is_some() { "wit" } else { field };
     let encode = || {
