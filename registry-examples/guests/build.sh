@@ -27,9 +27,10 @@ copies() {
     sleep_test) echo sleep document/entries ;;
     files) echo env-and-mounts document/fields ;;
     stress) echo limits ;;
+    net | fetch) echo network ;;
   esac
 }
-guests=(compute greet mapper sleep_test files stress)
+guests=(compute greet mapper sleep_test files stress net fetch)
 
 builtins=(/usr/lib/llvm-14/lib/clang/*/lib/wasi/libclang_rt.builtins-wasm32.a)
 if ! command -v clang-14 >/dev/null || [ ! -f /usr/include/wasm32-wasi/stdio.h ] || [ ! -f "${builtins[0]}" ]; then

@@ -100,6 +100,9 @@ fn shape(shape: &Shape) -> Value {
         ] }),
         Shape::Choice(names) => choice(names),
         Shape::Hash => json!({ "type": "string", "pattern": either("[sS][hH][aA]256:[0-9a-fA-F]{64}") }),
+        Shape::Destination => {
+            json!({ "type": "string", "pattern": either(r".+:(\*|[0-9]{1,5}(-[0-9]{1,5})?)") })
+        }
         Shape::Capability => {
             let provided =
                 Capability::ALL.into_iter().filter(|known| !kinds::CAPABILITIES_NOT_PROVIDED.contains(known));
@@ -111,7 +114,6 @@ fn shape(shape: &Shape) -> Value {
         Shape::Object(fields) => object(fields, &[]),
         Shape::Pool => json!({ "$ref": "#/$defs/pool" }),
         Shape::Anything => json!({}),
-        Shape::NotProvided => json!({ "not": {} }),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     root::{Root, RootMessage},
     spec::{Code, FunctionId, FunctionSpec, SpecError},
     threads::GuestThreads,
-    wasm::{CacheOptions, Engine, EngineError, EngineOptions, GuestState, HostInterface, PrepareError},
+    wasm::{CacheOptions, Engine, EngineError, EngineOptions, GuestState, HostInterface, NetworkOptions, PrepareError},
 };
 
 /// What a runtime is made of. Every part has a default but the functions.
@@ -123,6 +123,14 @@ impl RuntimeBuilder {
     #[must_use]
     pub fn cache(mut self, cache: CacheOptions) -> Self {
         self.engine.cache = cache;
+        self
+    }
+
+    /// How guests look names up, and whom their `https` requests trust. Default is as the system does. What each may
+    /// reach is its spec's business.
+    #[must_use]
+    pub fn network(mut self, network: NetworkOptions) -> Self {
+        self.engine.network = network;
         self
     }
 

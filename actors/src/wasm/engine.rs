@@ -16,6 +16,7 @@ use super::{
     host::{GuestState, HostInterface},
     limits::TABLE_ELEMENTS_MAX,
     link,
+    network::{NetworkOptions, SharedNetwork},
     ticker::Ticker,
 };
 use crate::spec::{Capabilities, Limits};
@@ -58,11 +59,13 @@ pub struct EngineOptions {
     pub instances_max: usize,
     /// Interfaces that the embedder provides, beside those of WASI. Default is none.
     pub hosts: Vec<HostInterface>,
+    /// How guests look names up and whom they trust. Default is as the system does.
+    pub network: NetworkOptions,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { cache: CacheOptions::Disabled, instances_max: 10_000, hosts: Vec::new() }
+        Self { cache: CacheOptions::Disabled, instances_max: 10_000, hosts: Vec::new(), network: NetworkOptions::default() }
     }
 }
 
@@ -86,6 +89,7 @@ pub struct Engine(Arc<Shared>);
 
 struct Shared {
     hosts: Vec<HostInterface>,
+    network: Arc<SharedNetwork>,
     disk: DiskCache,
     compiled: Compiled,
     instances_max: usize,
@@ -120,6 +124,7 @@ impl Engine {
         let instances_max = within_map_count(options.instances_max.min(1_000_000), max_map_count());
         let shared = Shared {
             hosts: options.hosts,
+            network: Arc::new(SharedNetwork::new(options.network)),
             disk: DiskCache::open(&options.cache),
             compiled: Compiled::default(),
             instances_max,
@@ -161,6 +166,10 @@ impl Engine {
 
     pub(crate) fn hosts(&self) -> &[HostInterface] {
         &self.0.hosts
+    }
+
+    pub(super) fn network(&self) -> &Arc<SharedNetwork> {
+        &self.0.network
     }
 
     pub(crate) fn permits(&self) -> &Arc<Semaphore> {

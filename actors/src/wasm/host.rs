@@ -6,9 +6,11 @@ use std::{fmt, sync::Arc};
 
 use wasmtime::component::{LinkerInstance, ResourceTable};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView, p2::bindings::cli::environment};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::{
     limits::Limiter,
+    network::{FunctionNetwork, Outgoing, SharedNetwork, StoreNetwork},
     stdio::{GuestLog, GuestOutput, Stream},
 };
 use crate::{
@@ -43,6 +45,8 @@ pub struct GuestState {
     context: Arc<Context>,
     environment: Vec<(String, String)>,
     wasi: WasiCtx,
+    http: WasiHttpCtx,
+    outgoing: Outgoing,
     table: ResourceTable,
     pub(crate) limiter: Limiter,
 }
@@ -63,11 +67,18 @@ impl GuestState {
         &mut self.table
     }
 
+    pub(super) fn network(&self) -> &Arc<StoreNetwork> {
+        &self.outgoing.0
+    }
+
     pub(super) fn new(world: &Arc<GuestWorld>, limits: &Limits) -> Result<Self, CallError> {
+        let network = Arc::new(StoreNetwork::new(&world.network));
         Ok(Self {
             context: Arc::default(),
             environment: world.environment_of_start(),
-            wasi: world.wasi()?,
+            wasi: world.wasi(&network)?,
+            http: WasiHttpCtx::new(),
+            outgoing: Outgoing(network),
             table: ResourceTable::new(),
             limiter: Limiter::new(limits),
             world: Arc::clone(world),
@@ -94,6 +105,12 @@ impl WasiView for GuestState {
     }
 }
 
+impl WasiHttpView for GuestState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.outgoing }
+    }
+}
+
 /// Our own, because variables are looked up anew for each call and an instance may serve several.
 impl environment::Host for GuestState {
     fn get_environment(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
@@ -116,12 +133,19 @@ pub(super) struct GuestWorld {
     /// With `argv[0]`.
     arguments: Vec<String>,
     log: Arc<GuestLog>,
+    network: Arc<FunctionNetwork>,
 }
 
 impl GuestWorld {
-    pub(super) fn new(function: &FunctionId, spec: &WasiSpec) -> Self {
+    pub(super) fn new(function: &FunctionId, spec: &WasiSpec, network: &Arc<SharedNetwork>) -> Self {
         let arguments = std::iter::once(function.name().to_owned()).chain(spec.args.iter().cloned()).collect();
-        Self { function: function.clone(), spec: spec.clone(), arguments, log: Arc::new(GuestLog::new(function)) }
+        Self {
+            function: function.clone(),
+            spec: spec.clone(),
+            arguments,
+            log: Arc::new(GuestLog::new(function)),
+            network: Arc::new(FunctionNetwork::new(function, &spec.network, Arc::clone(network))),
+        }
     }
 
     /// The variables of a call that starts now.
@@ -154,9 +178,14 @@ impl GuestWorld {
         }
     }
 
-    fn wasi(&self) -> Result<WasiCtx, CallError> {
+    fn wasi(&self, network: &Arc<StoreNetwork>) -> Result<WasiCtx, CallError> {
         let mut wasi = WasiCtx::builder();
         wasi.stdout(GuestOutput::new(&self.log, Stream::Stdout)).stderr(GuestOutput::new(&self.log, Stream::Stderr));
+        let network = Arc::clone(network);
+        wasi.allow_tcp(true).allow_udp(true).socket_addr_check(move |address, purpose| {
+            let allowed = network.allows(address, purpose);
+            Box::pin(async move { allowed })
+        });
         for mount in &self.spec.mounts {
             let permissions = if mount.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
             wasi.preopened_dir(&mount.host, &mount.guest, permissions).map_err(|error| {

@@ -12,13 +12,19 @@ use wasmtime_wasi::{
     cli::{WasiCli, WasiCliView as _},
     clocks::{WasiClocks, WasiClocksView as _},
     filesystem::{WasiFilesystem, WasiFilesystemView as _},
-    p2::bindings::{cli, clocks, filesystem, io, random},
+    p2::bindings::{cli, clocks, filesystem, io, random, sockets},
     random::WasiRandom,
+    sockets::{WasiSockets, WasiSocketsView as _},
+};
+use wasmtime_wasi_http::{
+    WasiHttp, WasiHttpView as _,
+    p2::bindings::http::{outgoing_handler, types},
 };
 
 use super::{
     error::{PrepareError, PrepareWarning},
     host::{GuestState, HostInterface},
+    network,
 };
 use crate::{
     call::ErrorKind,
@@ -66,7 +72,17 @@ fn provided(capability: Capability) -> &'static [&'static str] {
         Capability::Clocks => &["wasi:clocks/wall-clock", "wasi:clocks/monotonic-clock"],
         Capability::Filesystem => &["wasi:filesystem/types", "wasi:filesystem/preopens"],
         Capability::Random => &["wasi:random/random", "wasi:random/insecure", "wasi:random/insecure-seed"],
-        Capability::Sockets | Capability::Http | Capability::Funcs => &[],
+        Capability::Sockets => &[
+            "wasi:sockets/network",
+            "wasi:sockets/instance-network",
+            "wasi:sockets/ip-name-lookup",
+            "wasi:sockets/tcp",
+            "wasi:sockets/tcp-create-socket",
+            "wasi:sockets/udp",
+            "wasi:sockets/udp-create-socket",
+        ],
+        Capability::Http => &["wasi:http/types", "wasi:http/outgoing-handler"],
+        Capability::Funcs => &[],
     }
 }
 
@@ -101,7 +117,24 @@ pub(super) fn provide(linker: &mut Linker<GuestState>, granted: Capabilities) ->
         random::insecure::add_to_linker::<GuestState, WasiRandom>(l, |state| state.ctx().ctx.random())?;
         random::insecure_seed::add_to_linker::<GuestState, WasiRandom>(l, |state| state.ctx().ctx.random())?;
     }
+    if granted.has(Capability::Sockets) {
+        let options = sockets::network::LinkOptions::default();
+        sockets::network::add_to_linker::<GuestState, WasiSockets>(l, &options, GuestState::sockets)?;
+        sockets::instance_network::add_to_linker::<GuestState, WasiSockets>(l, GuestState::sockets)?;
+        sockets::tcp::add_to_linker::<GuestState, WasiSockets>(l, GuestState::sockets)?;
+        sockets::udp::add_to_linker::<GuestState, WasiSockets>(l, GuestState::sockets)?;
+        network::link_sockets(l)?;
+    }
+    if granted.has(Capability::Http) {
+        http_types(l)?;
+        outgoing_handler::add_to_linker::<GuestState, WasiHttp>(l, GuestState::http)?;
+    }
     Ok(())
+}
+
+/// What requests and responses are made of: harmless without a handler that sends or receives them.
+fn http_types(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    types::add_to_linker::<GuestState, WasiHttp>(linker, &types::LinkOptions::default(), GuestState::http)
 }
 
 /// Adds to a linker of the granted groups what else this component imports: the embedder's interfaces, and traps.
@@ -129,7 +162,9 @@ pub(super) fn complete(
                     State::Embedder => link_embedder(linker, name, hosts),
                     State::Trap(trap) => {
                         let error = trap.error(function, name, granted);
-                        missing.add(trap, name);
+                        if uses_functions(engine, &instance) {
+                            missing.add(trap, name);
+                        }
                         linker
                             .instance(name)
                             .and_then(|mut linker| trap_all(&mut linker, engine, &instance, &error, &resources))
@@ -185,6 +220,11 @@ fn state_of(import: &str, granted: Capabilities) -> State {
         return State::Linked;
     }
     State::Trap(Trap::Grant(capability))
+}
+
+/// Whether there is anything to call: many interfaces are imported for their types alone, which need no grant.
+fn uses_functions(engine: &wasmtime::Engine, instance: &ComponentInstance) -> bool {
+    instance.exports(engine).any(|(_, export)| matches!(export.ty, ComponentItem::ComponentFunc(_)))
 }
 
 fn trap_all(
