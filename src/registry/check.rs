@@ -328,10 +328,7 @@ fn word(scope: &mut Scope<'_>, pair: &Pair, shape: &'static Shape, path: FieldPa
                     None if shown == scalar.text => fault.to_string(),
                     None => format!("`{shown}` is no `host:port` pattern"),
                 };
-                scope
-                    .error(place(pair), path, message)
-                    .label("expected `host:port`")
-                    .help("patterns that begin with `*` or `[` stand in quotes: \"*.example.com:443\"");
+                scope.error(place(pair), path, message).label("expected `host:port`");
             }
         }
         Shape::Capability => capability(scope, pair, path),

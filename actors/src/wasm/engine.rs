@@ -65,7 +65,12 @@ pub struct EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { cache: CacheOptions::Disabled, instances_max: 10_000, hosts: Vec::new(), network: NetworkOptions::default() }
+        Self {
+            cache: CacheOptions::Disabled,
+            instances_max: 10_000,
+            hosts: Vec::new(),
+            network: NetworkOptions::default(),
+        }
     }
 }
 

@@ -134,7 +134,8 @@ pub(super) fn provide(linker: &mut Linker<GuestState>, granted: Capabilities) ->
 
 /// What requests and responses are made of: harmless without a handler that sends or receives them.
 fn http_types(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    types::add_to_linker::<GuestState, WasiHttp>(linker, &types::LinkOptions::default(), GuestState::http)
+    types::add_to_linker::<GuestState, WasiHttp>(linker, &types::LinkOptions::default(), GuestState::http)?;
+    network::link_error_codes(linker)
 }
 
 /// Adds to a linker of the granted groups what else this component imports: the embedder's interfaces, and traps.

@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use wasmtime_wasi::sockets::SocketAddrUse;
 
 pub use http::REQUESTS_MAX;
-pub(super) use http::Outgoing;
+pub(super) use http::{Outgoing, link_error_codes};
 pub use resolve::{Resolver, SystemResolver};
 pub use sockets::SOCKETS_MAX;
 pub(super) use sockets::link as link_sockets;
@@ -84,12 +84,10 @@ impl FunctionNetwork {
     }
 
     /// Looks a name up, which the policy must have allowed.
-    fn lookup(&self, name: &str) -> impl Future<Output = std::io::Result<Vec<IpAddr>>> + Send {
-        async {
-            let _turn = self.lookups.acquire().await.map_err(std::io::Error::other)?;
-            let found = self.shared.resolver.resolve(name).await?;
-            Ok(found.into_iter().map(|address| address.to_canonical()).collect())
-        }
+    async fn lookup(&self, name: &str) -> std::io::Result<Vec<IpAddr>> {
+        let _turn = self.lookups.acquire().await.map_err(std::io::Error::other)?;
+        let found = self.shared.resolver.resolve(name).await?;
+        Ok(found.into_iter().map(|address| address.to_canonical()).collect())
     }
 }
 

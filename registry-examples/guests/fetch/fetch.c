@@ -78,6 +78,7 @@ static bool request_for(const fetch_string_t *url, uint8_t method, wasi_http_typ
   while (end < url->len && text[end] != '/' && text[end] != '?') end++;
   fetch_string_t authority = {.ptr = url->ptr + start, .len = end - start};
   fetch_string_t path = {.ptr = url->ptr + end, .len = url->len - end};
+  if (path.len == 0) fetch_string_set(&path, "/");
   wasi_http_types_scheme_t scheme = {.tag = secure ? WASI_HTTP_TYPES_SCHEME_HTTPS : WASI_HTTP_TYPES_SCHEME_HTTP};
   wasi_http_types_method_t verb = {.tag = method};
   *ret = wasi_http_types_constructor_outgoing_request(wasi_http_types_constructor_fields());
@@ -85,7 +86,7 @@ static bool request_for(const fetch_string_t *url, uint8_t method, wasi_http_typ
   if (wasi_http_types_method_outgoing_request_set_method(request, &verb) &&
       wasi_http_types_method_outgoing_request_set_scheme(request, &scheme) &&
       wasi_http_types_method_outgoing_request_set_authority(request, &authority) &&
-      wasi_http_types_method_outgoing_request_set_path_with_query(request, path.len > 0 ? &path : NULL)) {
+      wasi_http_types_method_outgoing_request_set_path_with_query(request, &path)) {
     return true;
   }
   wasi_http_types_outgoing_request_drop_own(*ret);

@@ -15,9 +15,14 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 use url::Host;
+use wasmtime::{
+    StoreContextMut,
+    component::{Linker, Resource},
+};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, p2::bindings::http::types::ErrorCode};
 
 use super::{NoAddress, StoreNetwork, policy::Answers};
+use crate::wasm::host::GuestState;
 
 mod body;
 
@@ -62,20 +67,49 @@ impl WasiHttpHooks for Outgoing {
     }
 
     fn p2_error_from_hyper(&mut self, error: &hyper::Error) -> ErrorCode {
-        tracing::debug!("an outgoing request failed: {error:?}");
-        let cause = error.source();
-        if let Some(Error::HttpRequestBodySize(size)) = cause.and_then(|cause| cause.downcast_ref()) {
-            return ErrorCode::HttpRequestBodySize(*size);
-        }
-        match error {
-            _ if error.is_timeout() => ErrorCode::HttpResponseTimeout,
-            _ if error.is_parse_too_large() => ErrorCode::HttpResponseHeaderSectionSize(None),
-            _ if error.is_incomplete_message() => ErrorCode::HttpResponseIncomplete,
-            _ if error.is_parse() => ErrorCode::HttpProtocolError,
-            _ if cause.is_some_and(|cause| cause.is::<io::Error>()) => ErrorCode::ConnectionTerminated,
-            _ => ErrorCode::HttpProtocolError,
-        }
+        code(error)
     }
+}
+
+/// What went wrong with a connection, as `wasi:http` names it.
+fn code(error: &hyper::Error) -> ErrorCode {
+    tracing::debug!("an outgoing request failed: {error:?}");
+    let cause = error.source();
+    if let Some(Error::HttpRequestBodySize(size)) = cause.and_then(|cause| cause.downcast_ref()) {
+        return ErrorCode::HttpRequestBodySize(*size);
+    }
+    let system = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
+    match error {
+        _ if error.is_timeout() => ErrorCode::HttpResponseTimeout,
+        _ if error.is_parse_too_large() => ErrorCode::HttpResponseHeaderSectionSize(None),
+        _ if error.is_incomplete_message() => ErrorCode::HttpResponseIncomplete,
+        _ if error.is_parse() => ErrorCode::HttpProtocolError,
+        _ if system.is_some_and(|system| system.kind() == io::ErrorKind::UnexpectedEof) => {
+            ErrorCode::HttpResponseIncomplete
+        }
+        _ if system.is_some() => ErrorCode::ConnectionTerminated,
+        _ => ErrorCode::HttpProtocolError,
+    }
+}
+
+/// Links `http-error-code` anew: wasmtime's knows the errors of its own functions, and not those of the bodies that it
+/// is given.
+pub(in super::super) fn link_error_codes(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    linker.instance("wasi:http/types@0.2.12")?.func_wrap(
+        "http-error-code",
+        |mut store: StoreContextMut<'_, GuestState>, (error,): (Resource<wasmtime::Error>,)| {
+            let error = store.data_mut().table().get(&error)?;
+            let of_body = error.downcast_ref::<Error>().map(|error| match error {
+                Error::Hyper(error) => code(error),
+                Error::ConnectionReadTimeout => ErrorCode::ConnectionReadTimeout,
+                other => ErrorCode::InternalError(Some(other.to_string())),
+            });
+            Ok((of_body.or_else(|| error.downcast_ref::<ErrorCode>().cloned()),))
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
 }
 
 async fn send(

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, net::IpAddr, sync::Arc};
 
-use tokio::{io as tokio_io, net::TcpStream, sync::OnceCell};
+use tokio::{net::TcpStream, sync::Mutex};
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
@@ -38,7 +38,8 @@ impl fmt::Debug for TrustedRoots {
 /// Makes connections secret, and sure of whom they reach.
 pub(super) struct Tls {
     roots: TrustedRoots,
-    connector: OnceCell<TlsConnector>,
+    /// Made when it is first needed; while it is being made, others wait.
+    connector: Mutex<Option<TlsConnector>>,
 }
 
 impl fmt::Debug for Tls {
@@ -49,7 +50,7 @@ impl fmt::Debug for Tls {
 
 impl Tls {
     pub(super) fn new(roots: TrustedRoots) -> Self {
-        Self { roots, connector: OnceCell::new() }
+        Self { roots, connector: Mutex::default() }
     }
 
     /// Agrees on a secret with a server that proves to be the host.
@@ -65,8 +66,15 @@ impl Tls {
             Host::Ipv4(address) => ServerName::from(IpAddr::from(*address)),
             Host::Ipv6(address) => ServerName::from(IpAddr::from(*address)),
         };
-        let connector = self.connector.get_or_try_init(|| self.load()).await?;
-        connector.connect(name, stream).await.map_err(|error| refused(&error))
+        self.connector().await?.connect(name, stream).await.map_err(|error| refused(&error))
+    }
+
+    async fn connector(&self) -> Result<TlsConnector, Error> {
+        let mut connector = self.connector.lock().await;
+        match &*connector {
+            Some(connector) => Ok(connector.clone()),
+            None => Ok(connector.insert(self.load().await?).clone()),
+        }
     }
 
     async fn load(&self) -> Result<TlsConnector, Error> {
@@ -114,7 +122,7 @@ fn config(roots: TrustedRoots) -> Result<ClientConfig, rustls::Error> {
     Ok(config)
 }
 
-fn refused(error: &tokio_io::Error) -> Error {
+fn refused(error: &io::Error) -> Error {
     let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     tracing::debug!("no TLS connection: {error}");
     match cause {

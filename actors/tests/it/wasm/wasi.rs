@@ -63,7 +63,7 @@ fn the_exit_of_a_program_is_its_result() {
 #[test]
 fn a_program_that_writes_without_a_grant_is_denied() {
     let prepared = prepare(&text(&program(""), "run"));
-    assert_eq!(prepared.warnings[0].notes, ["to grant it, write `imports: [wasi:cli, wasi:clocks, wasi:filesystem]`"]);
+    assert_eq!(prepared.warnings[0].notes, ["to grant it, write `imports: [wasi:cli, wasi:filesystem]`"]);
     assert_eq!(call(&prepared, json!([])).unwrap_err().kind(), ErrorKind::PermissionDenied);
 }
 
