@@ -28,11 +28,12 @@ copies() {
     files) echo env-and-mounts document/fields ;;
     stress) echo limits ;;
     pricing) echo funcs ;;
+    net | fetch) echo network ;;
     # Used by tests alone; see `folder`.
     prober | plain_command | plain_reactor) echo actors/tests/guests ;;
   esac
 }
-guests=(compute greet mapper sleep_test files stress pricing prober plain_command plain_reactor)
+guests=(compute greet mapper sleep_test files stress pricing net fetch prober plain_command plain_reactor)
 
 # folder OF: where a copy goes: the wasm/ of a registry, or a folder of tests.
 folder() {
