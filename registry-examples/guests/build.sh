@@ -21,17 +21,18 @@ esac
 # Which registries hold a copy of which guest.
 copies() {
   case $1 in
-    compute) echo compute document/entries document/again document/fields ;;
+    compute) echo compute document/entries document/again document/fields funcs ;;
     greet) echo document/entries ;;
     mapper) echo pipeline document/entries ;;
     sleep_test) echo sleep document/entries ;;
     files) echo env-and-mounts document/fields ;;
     stress) echo limits ;;
+    pricing) echo funcs ;;
     # Used by tests alone; see `folder`.
     prober | plain_command | plain_reactor) echo actors/tests/guests ;;
   esac
 }
-guests=(compute greet mapper sleep_test files stress prober plain_command plain_reactor)
+guests=(compute greet mapper sleep_test files stress pricing prober plain_command plain_reactor)
 
 # folder OF: where a copy goes: the wasm/ of a registry, or a folder of tests.
 folder() {

@@ -2,7 +2,10 @@
 //!
 //! Which WASI interfaces are linked is `link`'s business; where output goes is `stdio`'s.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
 
 use wasmtime::component::{LinkerInstance, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2::bindings::cli::environment};
@@ -11,10 +14,11 @@ use super::{
     files::Held,
     limits::{HANDLES_MAX, Limiter, RANDOM_BYTES_MAX},
     mounts::{Mounted, Mounts},
-    stdio::{GuestLog, GuestOutput, Stream},
+    pipe::{Stdio, Written},
+    stdio::GuestLog,
 };
 use crate::{
-    call::{CallError, Context, ErrorKind},
+    call::{CallError, Context, ErrorKind, Functions},
     spec::{Capabilities, Capability, EnvBinding, FunctionId, Limits, WasiSpec},
 };
 
@@ -44,6 +48,8 @@ pub struct GuestState {
     world: Arc<GuestWorld>,
     context: Arc<Context>,
     environment: Vec<(String, String)>,
+    /// What follows the arguments of the entry.
+    arguments: Vec<String>,
     wasi: WasiCtx,
     table: ResourceTable,
     mounted: Option<Mounted>,
@@ -67,20 +73,38 @@ impl GuestState {
         &mut self.table
     }
 
+    /// What the guest may call; `None` when there is no runtime, or it has ended.
+    pub(super) fn functions(&self) -> Option<Arc<dyn Functions>> {
+        self.world.functions.as_ref()?.upgrade()
+    }
+
     pub(super) fn new(world: &Arc<GuestWorld>, limits: &Limits) -> Result<Self, CallError> {
+        Ok(Self::of_command(world, limits, Vec::new(), Stdio::default())?.0)
+    }
+
+    /// The state of a program with arguments and streams of its own, and what ends when its output is written.
+    pub(super) fn of_command(
+        world: &Arc<GuestWorld>,
+        limits: &Limits,
+        arguments: Vec<String>,
+        stdio: Stdio,
+    ) -> Result<(Self, Written), CallError> {
         let mounted = world.mounts.open()?;
+        let (wasi, written) = world.wasi(stdio, mounted.as_ref());
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
-        Ok(Self {
+        let state = Self {
             context: Arc::default(),
             environment: world.environment_of_start(),
-            wasi: world.wasi(mounted.as_ref()),
+            arguments,
+            wasi,
             table,
             mounted,
             held: Held::default(),
             limiter: Limiter::new(limits),
             world: Arc::clone(world),
-        })
+        };
+        Ok((state, written))
     }
 
     /// Makes the state that of a new call.
@@ -113,7 +137,7 @@ impl environment::Host for GuestState {
     }
 
     fn get_arguments(&mut self) -> wasmtime::Result<Vec<String>> {
-        Ok(self.world.arguments.clone())
+        Ok(self.world.arguments.iter().chain(&self.arguments).cloned().collect())
     }
 
     fn initial_cwd(&mut self) -> wasmtime::Result<Option<String>> {
@@ -128,19 +152,27 @@ pub(super) struct GuestWorld {
     /// With `argv[0]`.
     arguments: Vec<String>,
     mounts: Mounts,
+    /// What the guest may call when it has the grant; none without a runtime.
+    functions: Option<Weak<dyn Functions>>,
     log: Arc<GuestLog>,
 }
 
 impl GuestWorld {
-    pub(super) fn new(function: &FunctionId, spec: &WasiSpec, granted: Capabilities) -> Self {
-        let arguments = std::iter::once(function.name().to_owned()).chain(spec.args.iter().cloned()).collect();
+    pub(super) fn new(
+        function: &FunctionId,
+        spec: &WasiSpec,
+        granted: Capabilities,
+        functions: Option<Weak<dyn Functions>>,
+    ) -> Self {
+        let program = spec.program.as_deref().unwrap_or(function.name()).to_owned();
         // Without the grant nothing can reach them.
         let mounts = if granted.has(Capability::Filesystem) { spec.mounts.as_slice() } else { &[] };
         Self {
             function: function.clone(),
             spec: spec.clone(),
-            arguments,
+            arguments: std::iter::once(program).chain(spec.args.iter().cloned()).collect(),
             mounts: Mounts::new(function, mounts),
+            functions,
             log: Arc::new(GuestLog::new(function)),
         }
     }
@@ -175,14 +207,14 @@ impl GuestWorld {
         }
     }
 
-    fn wasi(&self, mounted: Option<&Mounted>) -> WasiCtx {
+    fn wasi(&self, stdio: Stdio, mounted: Option<&Mounted>) -> (WasiCtx, Written) {
         let mut wasi = WasiCtx::builder();
-        wasi.stdout(GuestOutput::new(&self.log, Stream::Stdout)).stderr(GuestOutput::new(&self.log, Stream::Stderr));
+        let written = stdio.give(&mut wasi, &self.log);
         wasi.max_random_size(RANDOM_BYTES_MAX);
         let mut wasi = wasi.build();
         if let Some(mounted) = mounted {
             wasi.filesystem().clone_from(mounted.directories());
         }
-        wasi
+        (wasi, written)
     }
 }

@@ -18,7 +18,7 @@ use wasmtime_wasi::{
 use self::denied::Denied;
 use super::{
     error::{PrepareError, PrepareWarning},
-    files,
+    files, funcs,
     host::{GuestState, HostInterface},
 };
 use crate::{
@@ -67,7 +67,8 @@ fn provided(capability: Capability) -> &'static [&'static str] {
         Capability::Clocks => &["wasi:clocks/wall-clock", "wasi:clocks/monotonic-clock"],
         Capability::Filesystem => &["wasi:filesystem/types", "wasi:filesystem/preopens"],
         Capability::Random => &["wasi:random/random", "wasi:random/insecure", "wasi:random/insecure-seed"],
-        Capability::Sockets | Capability::Http | Capability::Funcs => &[],
+        Capability::Funcs => &[funcs::INTERFACE],
+        Capability::Sockets | Capability::Http => &[],
     }
 }
 
@@ -104,7 +105,18 @@ pub(super) fn provide(linker: &mut Linker<GuestState>, granted: Capabilities) ->
         random::insecure::add_to_linker::<GuestState, WasiRandom>(l, |state| state.ctx().ctx.random())?;
         random::insecure_seed::add_to_linker::<GuestState, WasiRandom>(l, |state| state.ctx().ctx.random())?;
     }
+    if granted.has(Capability::Funcs) {
+        funcs::provide(l)?;
+    }
     Ok(())
+}
+
+/// The versions of a group's interfaces that are provided, up to the last dot.
+fn versions(capability: Capability) -> &'static str {
+    match capability {
+        Capability::Funcs => funcs::VERSIONS,
+        _ => "0.2.",
+    }
 }
 
 /// Adds to a linker of the granted groups what else this component imports: the embedder's interfaces, and traps.
@@ -189,8 +201,8 @@ impl Trap {
 fn state_of(import: &str, granted: Capabilities) -> State {
     let Some(capability) = Capability::of_import(import) else { return State::Embedder };
     let (name, version) = import.split_once('@').unwrap_or((import, ""));
-    // Interfaces of before 0.2.0 have the same names and other functions.
-    let is_release = version.starts_with("0.2.") && !version.contains('-');
+    // Interfaces of before a release have its names and other functions.
+    let is_release = version.starts_with(versions(capability)) && !version.contains('-');
     if !provided(capability).contains(&name) || !is_release {
         return State::Trap(Trap::NotProvided);
     }

@@ -1,6 +1,9 @@
-//! What a core module imports and exports, and the rewriting of these names.
+//! What a core module imports and exports, and the rewriting of the names of these.
 
-use wasm_encoder::{EntityType, ExportKind, ExportSection, ImportSection, Module, RawSection};
+use wasm_encoder::{
+    ExportKind, ExportSection, ImportSection, Module, RawSection,
+    reencode::{self, Reencode, RoundtripReencoder},
+};
 use wasmparser::{BinaryReaderError, ExternalKind, KnownCustom, Parser, Payload, ValType, Validator};
 
 use crate::wasm::{error::PrepareError, source::cut_off_hint, wit::Wit};
@@ -8,19 +11,8 @@ use crate::wasm::{error::PrepareError, source::cut_off_hint, wit::Wit};
 /// The module that preview 1 functions are imported from.
 const PREVIEW1: &str = "wasi_snapshot_preview1";
 
-/// The function by which preview 1 ends a program with a status.
+/// How a preview 1 module ends itself.
 const PROC_EXIT: (&str, &str) = (PREVIEW1, "proc_exit");
-
-/// The function of preview 2 that takes the same status, and the world that imports it.
-const EXIT_WITH_CODE: (&str, &str) = ("wasi:cli/exit@0.2.12", "exit-with-code");
-pub(super) const EXIT_WORLD: &str = "package greenroom:exit;
-world exits { import wasi:cli/exit@0.2.12; }
-package wasi:cli@0.2.12 {
-  interface exit {
-    exit: func(status: result);
-    exit-with-code: func(status-code: u8);
-  }
-}";
 
 /// An exported function.
 pub(super) struct CoreFunc {
@@ -109,7 +101,7 @@ impl CoreModule {
         self.imports.iter().any(|(module, _)| module == PREVIEW1)
     }
 
-    /// Whether the module ends with a status of its own.
+    /// Whether the module ends itself by preview 1.
     pub(super) fn exits(&self) -> bool {
         self.imports.iter().any(|(module, name)| (module.as_str(), name.as_str()) == PROC_EXIT)
     }
@@ -168,12 +160,28 @@ pub(super) fn invalid(field: &'static str, error: &BinaryReaderError) -> Prepare
     PrepareError::invalid(field, format!("the module is not valid WebAssembly: {message} (at byte {offset}){hint}"))
 }
 
-/// A copy of a module in which exports have the names that `names` gives them; others keep theirs.
-pub(super) fn rename_exports(bytes: &[u8], names: &[(String, String)]) -> Result<Vec<u8>, BinaryReaderError> {
+/// A copy of a module in which exports have the names that `names` gives them, and the import of `proc_exit` that of
+/// `exit`; others keep theirs.
+pub(super) fn renamed(
+    bytes: &[u8],
+    names: &[(String, String)],
+    exit: (&str, &str),
+) -> Result<Vec<u8>, reencode::Error> {
     let mut module = Module::new();
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload?;
-        if let Payload::ExportSection(section) = payload {
+        if let Payload::ImportSection(section) = payload {
+            let mut imports = ImportSection::new();
+            for import in section.into_imports() {
+                let import = import?;
+                let (module, name) = match (import.module, import.name) {
+                    PROC_EXIT => exit,
+                    kept => kept,
+                };
+                imports.import(module, name, RoundtripReencoder.entity_type(import.ty)?);
+            }
+            module.section(&imports);
+        } else if let Payload::ExportSection(section) = payload {
             let mut exports = ExportSection::new();
             for export in section {
                 let export = export?;
@@ -188,35 +196,6 @@ pub(super) fn rename_exports(bytes: &[u8], names: &[(String, String)]) -> Result
                 exports.export(renamed.map_or(export.name, |(_, new)| new), kind, export.index);
             }
             module.section(&exports);
-        } else if let Some((id, range)) = payload.as_section() {
-            module.section(&RawSection { id, data: &bytes[range] });
-        }
-    }
-    Ok(module.finish())
-}
-
-/// A copy of a module that ends its program through preview 2: the adapter would make one status of all that are not 0.
-///
-/// # Errors
-/// When it cannot be read.
-pub(super) fn with_status(bytes: &[u8], field: &'static str) -> Result<Vec<u8>, PrepareError> {
-    let mut module = Module::new();
-    for payload in Parser::new(0).parse_all(bytes) {
-        let payload = payload.map_err(|error| invalid(field, &error))?;
-        if let Payload::ImportSection(section) = payload {
-            let mut imports = ImportSection::new();
-            for import in section.into_imports() {
-                let import = import.map_err(|error| invalid(field, &error))?;
-                let name = match (import.module, import.name) {
-                    PROC_EXIT => EXIT_WITH_CODE,
-                    other => other,
-                };
-                let ty = EntityType::try_from(import.ty).map_err(|error| {
-                    PrepareError::invalid(field, format!("the module's imports cannot be read: {error}"))
-                })?;
-                imports.import(name.0, name.1, ty);
-            }
-            module.section(&imports);
         } else if let Some((id, range)) = payload.as_section() {
             module.section(&RawSection { id, data: &bytes[range] });
         }
