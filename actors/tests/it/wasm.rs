@@ -12,6 +12,7 @@ mod methods;
 mod mounts;
 mod preview1;
 mod prober;
+mod reuse;
 mod source;
 mod versions;
 mod wasi;
