@@ -247,3 +247,25 @@ async fn a_mount_that_comes_back_is_used_again_by_a_function_that_runs() {
     assert_eq!(found, json!({"ok": "second"}));
     runtime.shutdown(std::time::Duration::from_secs(10)).await;
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn all_guests_together_leave_half_of_the_files_to_the_process() {
+    let fields =
+        "    imports: [wasi:cli, wasi:filesystem]\n    wasi:\n      mounts:\n        - {fs: assets, guest: /data}\n";
+    let root = prober(&[("greedy", fields)], "");
+    let call = |times: &str| {
+        let mut command = std::process::Command::new("sh");
+        let path = root.path();
+        command
+            .args(["-c", "ulimit -n 120 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_greenroom"), "call", "--no-cache"])
+            .args([path.to_str().unwrap(), "greedy", "files", "prober.wasm", times]);
+        command.output().unwrap()
+    };
+    let few = call("50");
+    assert_eq!(String::from_utf8_lossy(&few.stdout), "50\n", "{few:?}");
+    let many = call("61");
+    assert_eq!(many.status.code(), Some(6), "{many:?}");
+    let stderr = String::from_utf8(many.stderr).unwrap();
+    assert!(stderr.contains("all guests together have 60 files open, and may have no more"), "{stderr}");
+}

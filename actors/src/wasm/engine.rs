@@ -13,6 +13,7 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, comp
 
 use super::{
     cache::{CacheOptions, Compiled, DiskCache},
+    files::OpenFiles,
     host::{GuestState, HostInterface},
     limits::TABLE_ELEMENTS_MAX,
     link,
@@ -92,6 +93,7 @@ struct Shared {
     /// What guests may call; none without a runtime.
     functions: Option<Weak<dyn Functions>>,
     disk: DiskCache,
+    open_files: Arc<OpenFiles>,
     compiled: Compiled,
     instances_max: usize,
     /// Counts memories, of which an instance has one or more: what the system runs out of first.
@@ -136,6 +138,7 @@ impl Engine {
             hosts: options.hosts,
             functions,
             disk: DiskCache::open(&options.cache),
+            open_files: Arc::new(OpenFiles::new()),
             compiled: Compiled::default(),
             instances_max,
             permits: Arc::new(Semaphore::new(instances_max)),
@@ -180,6 +183,10 @@ impl Engine {
 
     pub(crate) fn functions(&self) -> Option<&Weak<dyn Functions>> {
         self.0.functions.as_ref()
+    }
+
+    pub(super) fn open_files(&self) -> &Arc<OpenFiles> {
+        &self.0.open_files
     }
 
     pub(crate) fn permits(&self) -> &Arc<Semaphore> {

@@ -11,7 +11,7 @@ use wasmtime::component::{LinkerInstance, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2::bindings::cli::environment};
 
 use super::{
-    files::Held,
+    files::{Held, OpenFiles},
     limits::{HANDLES_MAX, Limiter, RANDOM_BYTES_MAX},
     mounts::{Mounted, Mounts},
     pipe::{Stdio, Written},
@@ -76,6 +76,11 @@ impl GuestState {
     /// What the guest may call; `None` when there is no runtime, or it has ended.
     pub(super) fn functions(&self) -> Option<Arc<dyn Functions>> {
         self.world.functions.as_ref()?.upgrade()
+    }
+
+    /// The files that all guests have open.
+    pub(super) fn open_files(&self) -> &Arc<OpenFiles> {
+        &self.world.open_files
     }
 
     pub(super) fn new(world: &Arc<GuestWorld>, limits: &Limits) -> Result<Self, CallError> {
@@ -154,6 +159,8 @@ pub(super) struct GuestWorld {
     mounts: Mounts,
     /// What the guest may call when it has the grant; none without a runtime.
     functions: Option<Weak<dyn Functions>>,
+    /// Those of all functions.
+    open_files: Arc<OpenFiles>,
     log: Arc<GuestLog>,
 }
 
@@ -163,6 +170,7 @@ impl GuestWorld {
         spec: &WasiSpec,
         granted: Capabilities,
         functions: Option<Weak<dyn Functions>>,
+        open_files: &Arc<OpenFiles>,
     ) -> Self {
         let program = spec.program.as_deref().unwrap_or(function.name()).to_owned();
         // Without the grant nothing can reach them.
@@ -173,6 +181,7 @@ impl GuestWorld {
             arguments: std::iter::once(program).chain(spec.args.iter().cloned()).collect(),
             mounts: Mounts::new(function, mounts),
             functions,
+            open_files: Arc::clone(open_files),
             log: Arc::new(GuestLog::new(function)),
         }
     }

@@ -9,6 +9,7 @@ mod handles;
 mod limits;
 mod log;
 mod methods;
+#[cfg(unix)]
 mod mounts;
 mod preview1;
 mod prober;
