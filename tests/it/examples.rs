@@ -13,13 +13,14 @@ use walkdir::WalkDir;
 use crate::cli::{EXAMPLES, program};
 
 /// Every registry among the examples, below their folder.
-const ROOTS: [&str; 10] = [
+const ROOTS: [&str; 11] = [
     "answer",
     "compute",
     "document/again",
     "document/entries",
     "document/fields",
     "env-and-mounts",
+    "funcs",
     "limits",
     "pipeline",
     "sleep",
@@ -143,6 +144,7 @@ every_readme! {
     the_commands_of_compute_do_what_its_readme_says: "compute",
     the_commands_of_document_do_what_its_readme_says: "document",
     the_commands_of_env_and_mounts_do_what_its_readme_says: "env-and-mounts",
+    the_commands_of_funcs_do_what_its_readme_says: "funcs",
     the_commands_of_limits_do_what_its_readme_says: "limits",
     the_commands_of_pipeline_do_what_its_readme_says: "pipeline",
     the_commands_of_sleep_do_what_its_readme_says: "sleep",
