@@ -12,3 +12,4 @@ mod registry_fields;
 mod registry_robustness;
 mod registry_schema;
 mod tidy;
+mod wasi;
