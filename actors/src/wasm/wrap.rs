@@ -15,6 +15,14 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use self::core::CoreModule;
 use super::{error::PrepareError, wit};
 
+/// The component that a core module runs as: what [`Engine::prepare`](crate::wasm::Engine::prepare) compiles of it.
+///
+/// # Errors
+/// As of an entry with this `path`, `wit` and `method`.
+pub fn component_of(module: &[u8], wit: Option<&str>, method: &str) -> Result<Vec<u8>, PrepareError> {
+    wrap(module, wit, method, "path")
+}
+
 /// Wraps a core module as a component.
 ///
 /// # Errors
