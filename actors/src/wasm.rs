@@ -1,14 +1,17 @@
 //! WebAssembly: engine, compilation, linking, values. Implements [`crate::executor`]; knows nothing of actors.
 
 mod cache;
+mod command;
 mod engine;
 mod error;
+mod funcs;
 mod host;
 mod instance;
 mod limits;
 mod link;
 mod method;
 mod names;
+mod pipe;
 mod prepare;
 mod source;
 mod stdio;
@@ -23,6 +26,7 @@ pub use engine::{Engine, EngineError, EngineOptions};
 pub use error::{PrepareError, PrepareWarning};
 pub use host::{GuestState, HostInterface, Link};
 pub use instance::WasmFunction;
+pub use pipe::{Stdin, Stdio, Stdout};
 pub use prepare::Prepared;
 pub use stdio::{LINE_BYTES_MAX, LINES_PER_SECOND_MAX};
 pub use value::{JsonVal, Signature, UnsupportedType, ValueError, WitType, decode, payload_bytes, to_json};

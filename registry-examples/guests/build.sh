@@ -34,12 +34,13 @@ if [ ${#toolchains[@]} = 0 ]; then toolchains=(c); fi
 # Which registries hold a copy of which guest.
 copies() {
   case $1 in
-    compute) echo compute document/entries document/again document/fields ;;
+    compute) echo compute document/entries document/again document/fields funcs ;;
     greet) echo document/entries ;;
     mapper) echo pipeline document/entries ;;
     sleep_test) echo sleep document/entries ;;
     files) echo env-and-mounts document/fields ;;
     stress) echo limits ;;
+    pricing) echo funcs ;;
     text) echo rust ;;
     shout | tally | tally_p1) echo commands ;;
     *) echo "build.sh: no registry uses the guest \`$1\`" >&2; return 1 ;;

@@ -2,17 +2,21 @@
 //!
 //! Which WASI interfaces are linked is `link`'s business; where output goes is `stdio`'s.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
 
 use wasmtime::component::{LinkerInstance, ResourceTable};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView, p2::bindings::cli::environment};
 
 use super::{
     limits::Limiter,
-    stdio::{GuestLog, GuestOutput, Stream},
+    pipe::{Stdio, Written},
+    stdio::GuestLog,
 };
 use crate::{
-    call::{CallError, Context, ErrorKind},
+    call::{CallError, Context, ErrorKind, Functions},
     spec::{EnvBinding, FunctionId, Limits, WasiSpec},
 };
 
@@ -42,6 +46,8 @@ pub struct GuestState {
     world: Arc<GuestWorld>,
     context: Arc<Context>,
     environment: Vec<(String, String)>,
+    /// What follows the arguments of the entry.
+    arguments: Vec<String>,
     wasi: WasiCtx,
     table: ResourceTable,
     pub(crate) limiter: Limiter,
@@ -63,15 +69,33 @@ impl GuestState {
         &mut self.table
     }
 
+    /// What the guest may call; `None` when there is no runtime, or it has ended.
+    pub(super) fn functions(&self) -> Option<Arc<dyn Functions>> {
+        self.world.functions.as_ref()?.upgrade()
+    }
+
     pub(super) fn new(world: &Arc<GuestWorld>, limits: &Limits) -> Result<Self, CallError> {
-        Ok(Self {
+        Ok(Self::of_command(world, limits, Vec::new(), Stdio::default())?.0)
+    }
+
+    /// The state of a program with arguments and streams of its own, and what ends when its output is written.
+    pub(super) fn of_command(
+        world: &Arc<GuestWorld>,
+        limits: &Limits,
+        arguments: Vec<String>,
+        stdio: Stdio,
+    ) -> Result<(Self, Written), CallError> {
+        let (wasi, written) = world.wasi(stdio)?;
+        let state = Self {
             context: Arc::default(),
             environment: world.environment_of_start(),
-            wasi: world.wasi()?,
+            arguments,
+            wasi,
             table: ResourceTable::new(),
             limiter: Limiter::new(limits),
             world: Arc::clone(world),
-        })
+        };
+        Ok((state, written))
     }
 
     /// Makes the state that of a new call.
@@ -101,7 +125,7 @@ impl environment::Host for GuestState {
     }
 
     fn get_arguments(&mut self) -> wasmtime::Result<Vec<String>> {
-        Ok(self.world.arguments.clone())
+        Ok(self.world.arguments.iter().chain(&self.arguments).cloned().collect())
     }
 
     fn initial_cwd(&mut self) -> wasmtime::Result<Option<String>> {
@@ -115,13 +139,17 @@ pub(super) struct GuestWorld {
     spec: WasiSpec,
     /// With `argv[0]`.
     arguments: Vec<String>,
+    /// What the guest may call when it has the grant; none without a runtime.
+    functions: Option<Weak<dyn Functions>>,
     log: Arc<GuestLog>,
 }
 
 impl GuestWorld {
-    pub(super) fn new(function: &FunctionId, spec: &WasiSpec) -> Self {
-        let arguments = std::iter::once(function.name().to_owned()).chain(spec.args.iter().cloned()).collect();
-        Self { function: function.clone(), spec: spec.clone(), arguments, log: Arc::new(GuestLog::new(function)) }
+    pub(super) fn new(function: &FunctionId, spec: &WasiSpec, functions: Option<Weak<dyn Functions>>) -> Self {
+        let program = spec.program.as_deref().unwrap_or(function.name()).to_owned();
+        let arguments = std::iter::once(program).chain(spec.args.iter().cloned()).collect();
+        let log = Arc::new(GuestLog::new(function));
+        Self { function: function.clone(), spec: spec.clone(), arguments, functions, log }
     }
 
     /// The variables of a call that starts now.
@@ -154,9 +182,9 @@ impl GuestWorld {
         }
     }
 
-    fn wasi(&self) -> Result<WasiCtx, CallError> {
+    fn wasi(&self, stdio: Stdio) -> Result<(WasiCtx, Written), CallError> {
         let mut wasi = WasiCtx::builder();
-        wasi.stdout(GuestOutput::new(&self.log, Stream::Stdout)).stderr(GuestOutput::new(&self.log, Stream::Stderr));
+        let written = stdio.give(&mut wasi, &self.log);
         for mount in &self.spec.mounts {
             let permissions = if mount.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
             wasi.preopened_dir(&mount.host, &mount.guest, permissions).map_err(|error| {
@@ -171,6 +199,6 @@ impl GuestWorld {
                 )
             })?;
         }
-        Ok(wasi.build())
+        Ok((wasi.build(), written))
     }
 }

@@ -18,6 +18,7 @@ use wasmtime_wasi::{
 
 use super::{
     error::{PrepareError, PrepareWarning},
+    funcs,
     host::{GuestState, HostInterface},
 };
 use crate::{
@@ -66,7 +67,8 @@ fn provided(capability: Capability) -> &'static [&'static str] {
         Capability::Clocks => &["wasi:clocks/wall-clock", "wasi:clocks/monotonic-clock"],
         Capability::Filesystem => &["wasi:filesystem/types", "wasi:filesystem/preopens"],
         Capability::Random => &["wasi:random/random", "wasi:random/insecure", "wasi:random/insecure-seed"],
-        Capability::Sockets | Capability::Http | Capability::Funcs => &[],
+        Capability::Funcs => &[funcs::INTERFACE],
+        Capability::Sockets | Capability::Http => &[],
     }
 }
 
@@ -101,7 +103,18 @@ pub(super) fn provide(linker: &mut Linker<GuestState>, granted: Capabilities) ->
         random::insecure::add_to_linker::<GuestState, WasiRandom>(l, |state| state.ctx().ctx.random())?;
         random::insecure_seed::add_to_linker::<GuestState, WasiRandom>(l, |state| state.ctx().ctx.random())?;
     }
+    if granted.has(Capability::Funcs) {
+        funcs::provide(l)?;
+    }
     Ok(())
+}
+
+/// The versions of a group's interfaces that are provided, up to the last dot.
+fn versions(capability: Capability) -> &'static str {
+    match capability {
+        Capability::Funcs => funcs::VERSIONS,
+        _ => "0.2.",
+    }
 }
 
 /// Adds to a linker of the granted groups what else this component imports: the embedder's interfaces, and traps.
@@ -178,7 +191,7 @@ impl Trap {
 fn state_of(import: &str, granted: Capabilities) -> State {
     let Some(capability) = Capability::of_import(import) else { return State::Embedder };
     let (name, version) = import.split_once('@').unwrap_or((import, ""));
-    if !provided(capability).contains(&name) || !version.starts_with("0.2.") {
+    if !provided(capability).contains(&name) || !version.starts_with(versions(capability)) {
         return State::Trap(Trap::NotProvided);
     }
     if matches!(capability, Capability::Io | Capability::Poll) || granted.has(capability) {

@@ -31,7 +31,7 @@ impl Reader<'_> {
         };
         let env = self.env(node, path);
         let mounts = self.mounts(node, path);
-        Some(WasiSpec { args: args?, cwd: cwd?, env: env?, mounts: mounts? })
+        Some(WasiSpec { program: None, args: args?, cwd: cwd?, env: env?, mounts: mounts? })
     }
 
     fn args(&mut self, node: &Node, path: FieldPath<'_>) -> Option<Vec<String>> {
