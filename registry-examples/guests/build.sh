@@ -41,9 +41,19 @@ copies() {
     files) echo env-and-mounts document/fields ;;
     stress) echo limits ;;
     pricing) echo funcs ;;
+    # Used by tests alone; see `folder`.
+    prober | plain_command | plain_reactor) echo actors/tests/guests ;;
     text) echo rust ;;
     shout | tally | tally_p1) echo commands ;;
     *) echo "build.sh: no registry uses the guest \`$1\`" >&2; return 1 ;;
+  esac
+}
+
+# folder OF: where a copy goes: the wasm/ of a registry, or a folder of tests.
+folder() {
+  case $1 in
+    actors/*) echo "$(dirname "$examples")/$1" ;;
+    *) echo "$examples/$1/wasm" ;;
   esac
 }
 
@@ -85,7 +95,7 @@ for toolchain in "${toolchains[@]}"; do
         name=$(basename "$file" .wasm)
         registries=$(copies "$name")
         for registry in $registries; do
-          target=$examples/$registry/wasm/$name.wasm
+          target=$(folder "$registry")/$name.wasm
           if [ "$mode" != check ]; then
             mkdir -p "$(dirname "$target")"
             cp "$file" "$target"

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Every registry among the examples, below their folder.
-const ROOTS: [&str; 12] = [
+const ROOTS: [&str; 13] = [
     "answer",
     "commands",
     "compute",
@@ -24,6 +24,7 @@ const ROOTS: [&str; 12] = [
     "document/entries",
     "document/fields",
     "env-and-mounts",
+    "funcs",
     "limits",
     "pipeline",
     "rust",
@@ -158,6 +159,7 @@ every_readme! {
     the_commands_of_compute_do_what_its_readme_says: "compute",
     the_commands_of_document_do_what_its_readme_says: "document",
     the_commands_of_env_and_mounts_do_what_its_readme_says: "env-and-mounts",
+    the_commands_of_funcs_do_what_its_readme_says: "funcs",
     the_commands_of_javascript_do_what_its_readme_says: "javascript",
     the_commands_of_limits_do_what_its_readme_says: "limits",
     the_commands_of_pipeline_do_what_its_readme_says: "pipeline",
@@ -256,12 +258,12 @@ fn what_a_guest_prints_is_a_line_of_the_log_with_its_id() {
 }
 
 #[test]
-fn a_check_of_env_and_mounts_warns_of_clocks_and_of_nothing_else() {
+fn a_check_of_env_and_mounts_warns_of_files_that_are_not_granted_and_of_nothing_else() {
     let output = Copy::new().run("greenroom check registry-examples/env-and-mounts");
     let stderr = String::from_utf8(output.stderr).unwrap();
     let warnings: BTreeSet<_> = stderr.lines().filter(|line| line.starts_with("warning: ")).collect();
     assert_eq!(warnings.len(), 1, "{stderr}");
-    assert!(warnings.iter().all(|warning| warning.contains("imports wasi:clocks, which")), "{stderr}");
+    assert!(warnings.iter().all(|warning| warning.contains("imports wasi:filesystem, which")), "{stderr}");
 }
 
 #[test]

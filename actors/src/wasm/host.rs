@@ -8,16 +8,18 @@ use std::{
 };
 
 use wasmtime::component::{LinkerInstance, ResourceTable};
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView, p2::bindings::cli::environment};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2::bindings::cli::environment};
 
 use super::{
-    limits::Limiter,
+    files::Held,
+    limits::{HANDLES_MAX, Limiter, RANDOM_BYTES_MAX},
+    mounts::{Mounted, Mounts},
     pipe::{Stdio, Written},
     stdio::GuestLog,
 };
 use crate::{
     call::{CallError, Context, ErrorKind, Functions},
-    spec::{EnvBinding, FunctionId, Limits, WasiSpec},
+    spec::{Capabilities, Capability, EnvBinding, FunctionId, Limits, WasiSpec},
 };
 
 /// Adds the functions of an interface to a linker.
@@ -50,6 +52,8 @@ pub struct GuestState {
     arguments: Vec<String>,
     wasi: WasiCtx,
     table: ResourceTable,
+    mounted: Option<Mounted>,
+    pub(super) held: Held,
     pub(crate) limiter: Limiter,
 }
 
@@ -85,13 +89,18 @@ impl GuestState {
         arguments: Vec<String>,
         stdio: Stdio,
     ) -> Result<(Self, Written), CallError> {
-        let (wasi, written) = world.wasi(stdio)?;
+        let mounted = world.mounts.open()?;
+        let (wasi, written) = world.wasi(mounted.as_ref(), stdio);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES_MAX);
         let state = Self {
             context: Arc::default(),
             environment: world.environment_of_start(),
             arguments,
             wasi,
-            table: ResourceTable::new(),
+            table,
+            mounted,
+            held: Held::default(),
             limiter: Limiter::new(limits),
             world: Arc::clone(world),
         };
@@ -100,6 +109,9 @@ impl GuestState {
 
     /// Makes the state that of a new call.
     pub(super) fn begin(&mut self, context: &Arc<Context>) -> Result<(), CallError> {
+        if let Some(mounted) = &self.mounted {
+            self.world.mounts.refuse_replaced(mounted)?;
+        }
         self.environment = self.world.environment()?;
         self.context = Arc::clone(context);
         Ok(())
@@ -139,17 +151,31 @@ pub(super) struct GuestWorld {
     spec: WasiSpec,
     /// With `argv[0]`.
     arguments: Vec<String>,
+    mounts: Mounts,
     /// What the guest may call when it has the grant; none without a runtime.
     functions: Option<Weak<dyn Functions>>,
     log: Arc<GuestLog>,
 }
 
 impl GuestWorld {
-    pub(super) fn new(function: &FunctionId, spec: &WasiSpec, functions: Option<Weak<dyn Functions>>) -> Self {
+    pub(super) fn new(
+        function: &FunctionId,
+        spec: &WasiSpec,
+        granted: Capabilities,
+        functions: Option<Weak<dyn Functions>>,
+    ) -> Self {
         let program = spec.program.as_deref().unwrap_or(function.name()).to_owned();
         let arguments = std::iter::once(program).chain(spec.args.iter().cloned()).collect();
-        let log = Arc::new(GuestLog::new(function));
-        Self { function: function.clone(), spec: spec.clone(), arguments, functions, log }
+        // Without the grant nothing can reach them.
+        let mounts = if granted.has(Capability::Filesystem) { spec.mounts.as_slice() } else { &[] };
+        Self {
+            function: function.clone(),
+            spec: spec.clone(),
+            arguments,
+            mounts: Mounts::new(function, mounts),
+            functions,
+            log: Arc::new(GuestLog::new(function)),
+        }
     }
 
     /// The variables of a call that starts now.
@@ -182,23 +208,14 @@ impl GuestWorld {
         }
     }
 
-    fn wasi(&self, stdio: Stdio) -> Result<(WasiCtx, Written), CallError> {
+    fn wasi(&self, mounted: Option<&Mounted>, stdio: Stdio) -> (WasiCtx, Written) {
         let mut wasi = WasiCtx::builder();
         let written = stdio.give(&mut wasi, &self.log);
-        for mount in &self.spec.mounts {
-            let permissions = if mount.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
-            wasi.preopened_dir(&mount.host, &mount.guest, permissions).map_err(|error| {
-                CallError::new(
-                    ErrorKind::Internal,
-                    format!(
-                        "the mount `{}` of `{}` cannot be opened: {}: {error:#}",
-                        mount.guest,
-                        self.function,
-                        mount.host.display()
-                    ),
-                )
-            })?;
+        wasi.max_random_size(RANDOM_BYTES_MAX);
+        let mut wasi = wasi.build();
+        if let Some(mounted) = mounted {
+            wasi.filesystem().clone_from(mounted.directories());
         }
-        Ok((wasi.build(), written))
+        (wasi, written)
     }
 }

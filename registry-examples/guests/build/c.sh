@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the guests in C: `c.sh [--bindings] OUT` or `c.sh --versions`. Called by build.sh.
 #
-# A guest with a wit/ becomes a component; its bindings are committed in gen/. One without is a command, which stays a
-# core module with preview 1 of WASI.
+# A guest with a wit/ becomes a component; its bindings are committed in gen/. One without stays a core module with
+# preview 1 of WASI: a command, or a library when its name ends in `_reactor`.
 #
 # Needs Debian's clang-14 with wasi-libc (installed through apt when missing and run as root) and a rustup toolchain,
 # whose wasm-component-ld and wasm-ld link.
@@ -50,7 +50,9 @@ for source in "$guests"/*/*.c; do
     link=(-mexec-model=reactor "-fuse-ld=$linkers/wasm-component-ld" "-Wl,--wasm-ld-path=$linkers/gcc-ld/wasm-ld")
   else
     clang-14 "${flags[@]}" -Wall -Wextra -Werror -c "$name.c" -o "$out/$name.o"
-    link=("-fuse-ld=$linkers/gcc-ld/wasm-ld")
+    model=command
+    case $name in *_reactor) model=reactor ;; esac
+    link=("-mexec-model=$model" "-fuse-ld=$linkers/gcc-ld/wasm-ld")
   fi
   clang-14 --target=wasm32-wasi "${link[@]}" -Wl,--strip-all -Wl,--gc-sections "${objects[@]}" -o "$out/$name.wasm"
   rm "$out/$name"*.o
