@@ -4,13 +4,11 @@ import { getEnvironment } from 'wasi:cli/environment@0.2.0';
 
 let asked = 0;
 
+// The engine is built without the tables of Unicode: there is no `\p{…}`, no `normalize` and no `Intl`.
 export function slug(title) {
-  console.log(typeof title.normalize, typeof Intl);
   return title
-    .normalize('NFKD')
-    .replace(/[\u0300-\u036f]/g, '')
     .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/[\s!-/:-@[-`{-~]+/g, '-')
     .replace(/^-|-$/g, '');
 }
 

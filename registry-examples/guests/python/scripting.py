@@ -5,7 +5,6 @@ import random
 import re
 import statistics
 import time
-import unicodedata
 from collections import Counter
 from typing import List, Optional
 
@@ -19,8 +18,7 @@ asked = 0
 
 class WitWorld(wit_world.WitWorld):
     def slug(self, title: str) -> str:
-        plain = "".join(c for c in unicodedata.normalize("NFKD", title) if not unicodedata.combining(c))
-        return re.sub(r"[\W_]+", "-", plain.lower()).strip("-")
+        return re.sub(r"[\s!-/:-@\[-`{-~]+", "-", title.lower()).strip("-")
 
     def eldest(self, people: List[Person]) -> Optional[Person]:
         return max(people, key=lambda person: person.age, default=None)
