@@ -6,7 +6,7 @@ use greenroom_actors::{
     FunctionFault, RuntimeBuilder,
     ractor::ActorCell,
     spec::{FunctionId, FunctionSpec, ProcessSpec},
-    wasm::{CacheOptions, GuestState},
+    wasm::{CacheOptions, GuestState, NetworkOptions},
     wasmtime::{self, component::LinkerInstance},
 };
 
@@ -130,6 +130,14 @@ impl Builder {
         link: impl Fn(&mut LinkerInstance<'_, GuestState>) -> wasmtime::Result<()> + Send + Sync + 'static,
     ) -> Self {
         self.tree = self.tree.host(interface, link);
+        self
+    }
+
+    /// How guests look names up, and whom their `https` requests trust. Default is as the system does; what each guest may
+    /// reach is in its entry's `wasi.network.allow`.
+    #[must_use]
+    pub fn network(mut self, network: NetworkOptions) -> Self {
+        self.tree = self.tree.network(network);
         self
     }
 

@@ -5,6 +5,7 @@
 
 mod capabilities;
 mod limits;
+mod network;
 mod pool;
 mod process;
 
@@ -12,6 +13,7 @@ use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 
 pub use capabilities::{Capabilities, Capability};
 pub use limits::Limits;
+pub use network::{Network, NetworkPattern, NetworkPatternError};
 pub use pool::{OnFull, PoolKind, PoolSpec, PoolSpecError, Sizing};
 pub use process::ProcessSpec;
 
@@ -178,6 +180,8 @@ pub struct WasiSpec {
     pub env: Vec<EnvBinding>,
     /// Directories of the host that the guest sees.
     pub mounts: Vec<Mount>,
+    /// What the guest may reach over the network. Default is nothing.
+    pub network: Network,
 }
 
 impl fmt::Debug for WasiSpec {
@@ -188,6 +192,7 @@ impl fmt::Debug for WasiSpec {
             .field("cwd", &self.cwd)
             .field("env", &self.env)
             .field("mounts", &self.mounts)
+            .field("network", &self.network)
             .finish()
     }
 }

@@ -41,6 +41,7 @@ copies() {
     files) echo env-and-mounts document/fields ;;
     stress) echo limits ;;
     pricing) echo funcs ;;
+    net | fetch) echo network ;;
     # Used by tests alone; see `folder`.
     prober | plain_command | plain_reactor) echo actors/tests/guests ;;
     text) echo rust ;;

@@ -6,7 +6,7 @@ mod word;
 
 use std::{ops::Range, sync::Arc};
 
-use greenroom_actors::spec::{Capability, FunctionId};
+use greenroom_actors::spec::{Capability, FunctionId, NetworkPattern};
 
 pub(crate) use word::duration_parts;
 pub(super) use word::{duration, mode, sha256};
@@ -171,7 +171,7 @@ pub(super) fn value(scope: &mut Scope<'_>, pair: &Pair, shape: &'static Shape, p
     if scalar.is_some_and(|scalar| scalar.broken) {
         return;
     }
-    if node.is_null() && !matches!(shape, Shape::Anything | Shape::NotProvided) {
+    if node.is_null() && !matches!(shape, Shape::Anything) {
         if matches!((shape, path), (Shape::List(Shape::Anything), FieldPath::Field(FieldPath::Root, _))) {
             return;
         }
@@ -184,11 +184,6 @@ pub(super) fn value(scope: &mut Scope<'_>, pair: &Pair, shape: &'static Shape, p
     let resolved = scalar.map(super::document::Scalar::resolve);
     match shape {
         Shape::Anything => {}
-        Shape::NotProvided => {
-            scope
-                .error(pair.key_span.clone(), path, format!("this version does not provide `{path}`"))
-                .label("remove this field");
-        }
         Shape::Text => match (scalar, resolved) {
             (Some(scalar), Some(Resolved::Text)) => {
                 if scalar.text.trim().is_empty() {
@@ -248,9 +243,13 @@ pub(super) fn value(scope: &mut Scope<'_>, pair: &Pair, shape: &'static Shape, p
         },
         Shape::Object(fields) => mapping(scope, pair, fields, path),
         Shape::Pool => mapping(scope, pair, kinds::POOL_FIELDS, path),
-        Shape::Duration | Shape::Mode | Shape::Choice(_) | Shape::Hash | Shape::Reference(_) | Shape::Capability => {
-            word(scope, pair, shape, path);
-        }
+        Shape::Duration
+        | Shape::Mode
+        | Shape::Choice(_)
+        | Shape::Hash
+        | Shape::Reference(_)
+        | Shape::Capability
+        | Shape::Destination => word(scope, pair, shape, path),
     }
 }
 
@@ -321,6 +320,17 @@ fn word(scope: &mut Scope<'_>, pair: &Pair, shape: &'static Shape, path: FieldPa
                     .help("`greenroom inspect FILE` prints the hash of a file");
             }
         }
+        Shape::Destination => {
+            if let Err(fault) = scalar.text.parse::<NetworkPattern>() {
+                let message = match scalar.written {
+                    // The fault of a value that came out of a placeholder would tell it.
+                    Some(_) => format!("`{shown}` does not come to a `host:port` pattern"),
+                    None if shown == scalar.text => fault.to_string(),
+                    None => format!("`{shown}` is no `host:port` pattern"),
+                };
+                scope.error(place(pair), path, message).label("expected `host:port`");
+            }
+        }
         Shape::Capability => capability(scope, pair, path),
         Shape::Reference(kinds) => reference::check(scope, pair, kinds, path),
         _ => {}
@@ -330,14 +340,7 @@ fn word(scope: &mut Scope<'_>, pair: &Pair, shape: &'static Shape, path: FieldPa
 fn capability(scope: &mut Scope<'_>, pair: &Pair, path: FieldPath<'_>) {
     let text = pair.value.text().unwrap_or_default();
     let shown = pair.value.scalar().map(super::document::Scalar::shown).unwrap_or_default();
-    let provided = || Capability::ALL.into_iter().filter(|known| !kinds::CAPABILITIES_NOT_PROVIDED.contains(known));
     match text.parse::<Capability>() {
-        Ok(known) if kinds::CAPABILITIES_NOT_PROVIDED.contains(&known) => {
-            scope
-                .error(place(pair), path, format!("this version does not provide `{known}`"))
-                .label("remove this grant")
-                .help("the guest may still import it: a call of it then traps, and says why");
-        }
         Ok(_) => {}
         Err(_) => {
             let near = match Capability::of_import(text) {
@@ -348,7 +351,7 @@ fn capability(scope: &mut Scope<'_>, pair: &Pair, path: FieldPath<'_>) {
             if let Some(near) = near {
                 error.label(format!("did you mean `{near}`?"));
             }
-            error.help(format!("there are {}", provided().map(Capability::name).collect::<Vec<_>>().join(", ")));
+            error.help(format!("there are {}", Capability::ALL.map(Capability::name).join(", ")));
         }
     }
 }
@@ -377,6 +380,7 @@ fn wanted(shape: &Shape) -> String {
         Shape::Capability => "the name of a capability".to_owned(),
         Shape::List(_) => "a list".to_owned(),
         Shape::Table(_) | Shape::Object(_) | Shape::Pool => "a mapping".to_owned(),
-        Shape::Anything | Shape::NotProvided => "a value".to_owned(),
+        Shape::Destination => "a `host:port` pattern".to_owned(),
+        Shape::Anything => "a value".to_owned(),
     }
 }

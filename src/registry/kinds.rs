@@ -1,11 +1,11 @@
 //! The one table of kinds and fields. What follows from an entry's fields is `validate`'s business.
 
-use greenroom_actors::spec::{Capability, PoolKind, PoolSpec};
+use greenroom_actors::spec::{PoolKind, PoolSpec};
 
 use super::shape::{
     Field, Kind, Role,
     Shape::{
-        Anything, Capability as CapabilityName, Choice, Count, Duration, Flag, Hash, List, Mode, NotProvided, Object,
+        Anything, Capability as CapabilityName, Choice, Count, Destination, Duration, Flag, Hash, List, Mode, Object,
         Pool, Reference, Scalar, Table, Text,
     },
 };
@@ -23,9 +23,6 @@ const FUNCTIONS: &[&str] = &[FUNCTION_WAT, FUNCTION_WASM, "function.lua"];
 const DIRECTORIES: &[&str] = &["fs.directory"];
 const VARIABLES: &[&str] = &["env.variable"];
 const STORAGES: &[&str] = &[STORAGE_MEMORY, STORAGE_FILE, STORAGE_OS, STORAGE_STATIC, STORAGE_ROUTER];
-
-/// The capability groups that this version knows but does not provide.
-pub(super) const CAPABILITIES_NOT_PROVIDED: &[Capability] = &[Capability::Sockets, Capability::Http];
 
 /// The fields of a registry file.
 pub(super) const FILE: &[Field] = &[
@@ -75,13 +72,20 @@ const MOUNT: &[Field] = &[
     Field::new("read_only", Flag, "Whether the guest is kept from changing anything below it.").default("false"),
 ];
 
+const NETWORK: &[Field] = &[Field::new(
+    "allow",
+    List(&Destination),
+    "`host:port` patterns: `api.example.com:443`, `*.example.com:443`, `10.0.0.0/8:5432`, `[::1]:8000-8100`, `*:443`.",
+)
+.default("[]")];
+
 const WASI: &[Field] = &[
     Field::new("args", List(&Scalar), "Arguments after `argv[0]`, which is the entry's name.").default("[]"),
     Field::new("cwd", Text, "The guest's working directory, absolute. Default is none."),
     Field::new("env", List(&Object(ENV_BINDING)), "Environment variables of the guest, looked up for each call.")
         .default("[]"),
     Field::new("mounts", List(&Object(MOUNT)), "Directories that the guest sees.").default("[]"),
-    Field::new("network", NotProvided, "What the guest may connect to. Not provided in this version."),
+    Field::new("network", Object(NETWORK), "What the guest may reach by `wasi:sockets` and `wasi:http`."),
 ];
 
 const METHOD: Field =
@@ -94,7 +98,7 @@ const TRANSPORT: Field =
         .default("\"payload\"");
 const IMPORTS: Field =
     Field::new("imports", List(&CapabilityName), "The groups of host interfaces that the guest may use.").default("[]");
-const WASI_FIELD: Field = Field::new("wasi", Object(WASI), "Arguments, environment and mounts of the guest.");
+const WASI_FIELD: Field = Field::new("wasi", Object(WASI), "Arguments, environment, mounts and network of the guest.");
 const LIMITS_FIELD: Field = Field::new("limits", Object(LIMITS), "The bounds of one call and one instance.");
 
 const WAT_FIELDS: &[Field] = &[

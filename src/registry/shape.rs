@@ -34,6 +34,8 @@ pub(super) enum Shape {
     Reference(&'static [&'static str]),
     /// The name of a capability group.
     Capability,
+    /// A `host:port` pattern.
+    Destination,
     /// A list.
     List(&'static Shape),
     /// A mapping with keys of the user's choice.
@@ -44,8 +46,6 @@ pub(super) enum Shape {
     Pool,
     /// Whatever YAML can say.
     Anything,
-    /// Known, but not in this version; using it is an error that says so.
-    NotProvided,
 }
 
 /// One kind of entry.

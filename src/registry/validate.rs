@@ -2,6 +2,7 @@
 //! checked here; each field for itself was checked by `check`.
 
 mod directory;
+mod network;
 mod pool;
 mod process;
 mod wasi;

@@ -3,6 +3,8 @@
 use std::{
     collections::BTreeSet,
     fs,
+    io::{Read, Write},
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -16,7 +18,7 @@ use crate::{
 };
 
 /// Every registry among the examples, below their folder.
-const ROOTS: [&str; 13] = [
+const ROOTS: [&str; 14] = [
     "answer",
     "commands",
     "compute",
@@ -26,6 +28,7 @@ const ROOTS: [&str; 13] = [
     "env-and-mounts",
     "funcs",
     "limits",
+    "network",
     "pipeline",
     "rust",
     "sleep",
@@ -162,6 +165,7 @@ every_readme! {
     the_commands_of_funcs_do_what_its_readme_says: "funcs",
     the_commands_of_javascript_do_what_its_readme_says: "javascript",
     the_commands_of_limits_do_what_its_readme_says: "limits",
+    the_commands_of_network_do_what_its_readme_says: "network",
     the_commands_of_pipeline_do_what_its_readme_says: "pipeline",
     the_commands_of_python_do_what_its_readme_says: "python",
     the_commands_of_rust_do_what_its_readme_says: "rust",
@@ -251,6 +255,36 @@ fn the_mode_of_env_and_mounts_can_be_changed_from_outside() {
 }
 
 #[test]
+fn a_function_reaches_the_local_server_of_its_entry_and_no_other() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut request = [0; 4096];
+            // Its first bytes come at once, and a request of these functions is no longer.
+            if stream.read(&mut request).is_ok() {
+                drop(stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"));
+            }
+        }
+    });
+    let copy = Copy::new();
+    let index = copy.root("network/_index.yaml");
+    let listed = fs::read_to_string(&index).unwrap().replace("localhost:8765", &format!("localhost:{port}"));
+    fs::write(index, listed).unwrap();
+    let call = |line: &str| {
+        let output = copy.run(&format!("greenroom call registry-examples/network {line}"));
+        assert_eq!(output.status.code(), Some(0), "{line}: {output:?}");
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (answer, _) = call(&format!("get http://localhost:{port}/"));
+    assert!(answer.contains("\"status\": 200") || answer.contains("\"status\":200"), "{answer}");
+    assert!(answer.contains("hello"), "{answer}");
+    let (answer, log) = call(&format!("get http://localhost:{}/", port ^ 1));
+    assert_eq!(answer, "{\"err\":\"HTTP-request-denied\"}\n");
+    assert!(log.contains(&format!("add `localhost:{}` to wasi.network.allow", port ^ 1)), "{log}");
+}
+
+#[test]
 fn what_a_guest_prints_is_a_line_of_the_log_with_its_id() {
     let output = Copy::new().run("greenroom call registry-examples/env-and-mounts env-and-mounts:print '\"hello\"'");
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -264,6 +298,9 @@ fn a_check_of_env_and_mounts_warns_of_files_that_are_not_granted_and_of_nothing_
     let warnings: BTreeSet<_> = stderr.lines().filter(|line| line.starts_with("warning: ")).collect();
     assert_eq!(warnings.len(), 1, "{stderr}");
     assert!(warnings.iter().all(|warning| warning.contains("imports wasi:filesystem, which")), "{stderr}");
+    // What is imported for its types alone needs no grant.
+    let inspected = Copy::new().run("greenroom inspect registry-examples/env-and-mounts/wasm/files.wasm");
+    assert!(String::from_utf8(inspected.stdout).unwrap().contains("wasi:clocks/wall-clock"));
 }
 
 #[test]

@@ -132,8 +132,6 @@ fn faults_of_fields() {
         wat("an unknown transport", "    transport: http\n"),
         wat("a misspelt capability", "    imports: [wasi:clock, wasi:io]\n"),
         wat("a capability by its interface", "    imports: [\"wasi:io/streams@0.2.0\"]\n"),
-        wat("capabilities not provided", "    imports: [wasi:sockets, wasi:http, funcs]\n"),
-        wat("network not provided", "    wasi: {network: {allow: [\"a:80\"]}}\n"),
     ]);
     insta::assert_snapshot!(text);
 }
@@ -187,6 +185,34 @@ fn faults_of_wasi() {
         wat("a NUL in an argument", "{args: [\"a\\0\"]}"),
         wat("two variables with one name", "{env: [{id: tok}, {id: tok, name: TOK}]}"),
         wat("a name that is none", "{env: [{id: tok, name: A=B}]}"),
+    ]);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn faults_of_networks() {
+    let wat = |name, allow: &str| (name, format!("{WAT}    wasi: {{network: {{allow: [{allow}]}}}}\n"));
+    let secret = "  - {name: s, kind: env.storage.static, values: {HOST: hunter2}}
+  - {name: host, kind: env.variable, variable: HOST, storage: s}\n";
+    let http = |(name, index): (&'static str, String)| (name, format!("{index}    imports: [wasi:http]\n"));
+    let text = report(&[
+        http(wat("no port", "api.example.com")),
+        http(wat("a URL", "\"https://api.example.com/v1\"")),
+        http(wat("a port that is none", "api.example.com:http")),
+        http(wat("a wildcard inside a name", "api.*.com:443")),
+        http(wat("IPv6 without brackets", "\"fd00::1:443\"")),
+        http(wat("a block that begins elsewhere", "10.1.2.3/8:443")),
+        http(wat("several faults", "a, b:0, 5")),
+        ("what comes out of a placeholder", format!("{}{secret}", http(wat("", "\"${env:HOST}\"")).1)),
+        ("a string for a list", format!("{WAT}    wasi: {{network: {{allow: a:80}}}}\n")),
+        ("an unknown field", format!("{WAT}    wasi: {{network: {{alow: [a:80]}}}}\n")),
+        ("a string for a mapping", format!("{WAT}    wasi: {{network: all}}\n")),
+        wat("allowed and not granted", "a:80"),
+        ("granted and nothing allowed", format!("{WAT}    imports: [wasi:io, wasi:http]\n")),
+        (
+            "granted and an empty list",
+            format!("{WAT}    imports: [wasi:sockets]\n    wasi: {{network: {{allow: []}}}}\n"),
+        ),
     ]);
     insta::assert_snapshot!(text);
 }

@@ -75,9 +75,10 @@ fn transport_and_body_size_are_kept_for_http() {
 
 #[test]
 fn imports_are_granted() {
-    let function = with("    imports: [wasi:cli, wasi:io, wasi:poll, wasi:clocks, wasi:filesystem, wasi:random]\n");
+    let groups = "wasi:cli, wasi:io, wasi:poll, wasi:clocks, wasi:filesystem, wasi:random, wasi:sockets, wasi:http";
+    let function = with(&format!("    imports: [{groups}]\n    wasi: {{network: {{allow: [a:1]}}}}\n"));
     let granted: Vec<_> = wasm(&function).imports.iter().collect();
-    assert_eq!(granted, Capability::ALL[..6]);
+    assert_eq!(granted, Capability::ALL[..8]);
     assert_eq!(wasm(&with("")).imports.iter().count(), 0);
 }
 
@@ -95,6 +96,9 @@ fn wasi_lands_in_the_spec() {
       mounts:
         - {{fs: data, guest: /data, read_only: true}}
         - {{fs: data, guest: /out}}
+      network:
+        allow: [api.example.com:443, '*.Example.com:8000-8100', '[fd00::/8]:*']
+    imports: [wasi:http]
   - {{name: data, kind: fs.directory, directory: ./data, auto_init: true}}
   - {{name: s, kind: env.storage.static, values: {{KEY: k}}}}
   - {{name: key, kind: env.variable, variable: KEY, storage: s}}
@@ -109,6 +113,8 @@ fn wasi_lands_in_the_spec() {
     let mounts: Vec<_> = wasi.mounts.iter().map(|mount| (mount.guest.as_str(), mount.read_only)).collect();
     assert_eq!(mounts, [("/data", true), ("/out", false)]);
     assert!(wasi.mounts[0].host.is_absolute());
+    let allowed: Vec<_> = wasi.network.allow.iter().map(ToString::to_string).collect();
+    assert_eq!(allowed, ["api.example.com:443", "*.example.com:8000-8100", "[fd00::/8]:*"]);
 }
 
 #[test]

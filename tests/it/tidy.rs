@@ -227,6 +227,12 @@ fn the_tree_knows_nothing_of_yaml_serving_http_and_the_command_line() {
     let paths: Vec<_> = paths.iter().map(String::as_str).collect();
     let found: Vec<_> = files(&["actors/src"]).iter().flat_map(|file| file.places_of(&paths)).collect();
     assert_none("the tree must not know", &found);
+    let is_network = |file: &File| file.path.starts_with("actors/src/wasm/network/");
+    let (network, others): (Vec<_>, Vec<_>) = files(&["actors/src"]).into_iter().partition(is_network);
+    let http = ["hyper::", "hyper_util::", "http_body::", "tokio_rustls::"];
+    assert!(network.iter().any(|file| !file.places_of(&http).is_empty()), "requests of guests are not where they were");
+    let found: Vec<_> = others.iter().flat_map(|file| file.places_of(&http)).collect();
+    assert_none("only the requests of guests know HTTP", &found);
 }
 
 #[test]

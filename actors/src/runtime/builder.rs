@@ -21,8 +21,8 @@ use crate::{
     spec::{Code, FunctionId, FunctionSpec, ProcessSpec, SpecError},
     threads::GuestThreads,
     wasm::{
-        CacheOptions, Engine, EngineError, EngineOptions, GuestState, HostInterface, PrepareError, Prepared,
-        WasmFunction,
+        CacheOptions, Engine, EngineError, EngineOptions, GuestState, HostInterface, NetworkOptions, PrepareError,
+        Prepared, WasmFunction,
     },
 };
 
@@ -146,6 +146,14 @@ impl RuntimeBuilder {
     #[must_use]
     pub fn cache(mut self, cache: CacheOptions) -> Self {
         self.engine.cache = cache;
+        self
+    }
+
+    /// How guests look names up, and whom their `https` requests trust. Default is as the system does. What each may
+    /// reach is its spec's business.
+    #[must_use]
+    pub fn network(mut self, network: NetworkOptions) -> Self {
+        self.engine.network = network;
         self
     }
 

@@ -16,6 +16,7 @@ use super::{
     host::{GuestState, HostInterface},
     limits::TABLE_ELEMENTS_MAX,
     link,
+    network::{NetworkOptions, SharedNetwork},
     ticker::Ticker,
 };
 use crate::{
@@ -61,11 +62,18 @@ pub struct EngineOptions {
     pub instances_max: usize,
     /// Interfaces that the embedder provides, beside those of WASI. Default is none.
     pub hosts: Vec<HostInterface>,
+    /// How guests look names up and whom they trust. Default is as the system does.
+    pub network: NetworkOptions,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { cache: CacheOptions::Disabled, instances_max: 10_000, hosts: Vec::new() }
+        Self {
+            cache: CacheOptions::Disabled,
+            instances_max: 10_000,
+            hosts: Vec::new(),
+            network: NetworkOptions::default(),
+        }
     }
 }
 
@@ -91,6 +99,7 @@ struct Shared {
     hosts: Vec<HostInterface>,
     /// What guests may call; none without a runtime.
     functions: Option<Weak<dyn Functions>>,
+    network: Arc<SharedNetwork>,
     disk: DiskCache,
     compiled: Compiled,
     instances_max: usize,
@@ -135,6 +144,7 @@ impl Engine {
         let shared = Shared {
             hosts: options.hosts,
             functions,
+            network: Arc::new(SharedNetwork::new(options.network)),
             disk: DiskCache::open(&options.cache),
             compiled: Compiled::default(),
             instances_max,
@@ -180,6 +190,10 @@ impl Engine {
 
     pub(crate) fn functions(&self) -> Option<&Weak<dyn Functions>> {
         self.0.functions.as_ref()
+    }
+
+    pub(super) fn network(&self) -> &Arc<SharedNetwork> {
+        &self.0.network
     }
 
     pub(crate) fn permits(&self) -> &Arc<Semaphore> {

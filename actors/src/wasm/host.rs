@@ -9,11 +9,13 @@ use std::{
 
 use wasmtime::component::{LinkerInstance, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2::bindings::cli::environment};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::{
     files::Held,
     limits::{HANDLES_MAX, Limiter, RANDOM_BYTES_MAX},
     mounts::{Mounted, Mounts},
+    network::{FunctionNetwork, Outgoing, SharedNetwork, StoreNetwork},
     pipe::{Stdio, Written},
     stdio::GuestLog,
 };
@@ -51,6 +53,8 @@ pub struct GuestState {
     /// What follows the arguments of the entry.
     arguments: Vec<String>,
     wasi: WasiCtx,
+    http: WasiHttpCtx,
+    outgoing: Outgoing,
     table: ResourceTable,
     mounted: Option<Mounted>,
     pub(super) held: Held,
@@ -78,6 +82,10 @@ impl GuestState {
         self.world.functions.as_ref()?.upgrade()
     }
 
+    pub(super) fn network(&self) -> &Arc<StoreNetwork> {
+        &self.outgoing.0
+    }
+
     pub(super) fn new(world: &Arc<GuestWorld>, limits: &Limits) -> Result<Self, CallError> {
         Ok(Self::of_command(world, limits, Vec::new(), Stdio::default())?.0)
     }
@@ -90,7 +98,8 @@ impl GuestState {
         stdio: Stdio,
     ) -> Result<(Self, Written), CallError> {
         let mounted = world.mounts.open()?;
-        let (wasi, written) = world.wasi(mounted.as_ref(), stdio);
+        let network = Arc::new(StoreNetwork::new(&world.network));
+        let (wasi, written) = world.wasi(mounted.as_ref(), &network, stdio);
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
         let state = Self {
@@ -98,6 +107,8 @@ impl GuestState {
             environment: world.environment_of_start(),
             arguments,
             wasi,
+            http: WasiHttpCtx::new(),
+            outgoing: Outgoing(network),
             table,
             mounted,
             held: Held::default(),
@@ -130,6 +141,12 @@ impl WasiView for GuestState {
     }
 }
 
+impl WasiHttpView for GuestState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.outgoing }
+    }
+}
+
 /// Our own, because variables are looked up anew for each call and an instance may serve several.
 impl environment::Host for GuestState {
     fn get_environment(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
@@ -155,6 +172,7 @@ pub(super) struct GuestWorld {
     /// What the guest may call when it has the grant; none without a runtime.
     functions: Option<Weak<dyn Functions>>,
     log: Arc<GuestLog>,
+    network: Arc<FunctionNetwork>,
 }
 
 impl GuestWorld {
@@ -163,6 +181,7 @@ impl GuestWorld {
         spec: &WasiSpec,
         granted: Capabilities,
         functions: Option<Weak<dyn Functions>>,
+        network: &Arc<SharedNetwork>,
     ) -> Self {
         let program = spec.program.as_deref().unwrap_or(function.name()).to_owned();
         let arguments = std::iter::once(program).chain(spec.args.iter().cloned()).collect();
@@ -175,6 +194,7 @@ impl GuestWorld {
             mounts: Mounts::new(function, mounts),
             functions,
             log: Arc::new(GuestLog::new(function)),
+            network: Arc::new(FunctionNetwork::new(function, &spec.network, Arc::clone(network))),
         }
     }
 
@@ -208,10 +228,15 @@ impl GuestWorld {
         }
     }
 
-    fn wasi(&self, mounted: Option<&Mounted>, stdio: Stdio) -> (WasiCtx, Written) {
+    fn wasi(&self, mounted: Option<&Mounted>, network: &Arc<StoreNetwork>, stdio: Stdio) -> (WasiCtx, Written) {
         let mut wasi = WasiCtx::builder();
         let written = stdio.give(&mut wasi, &self.log);
         wasi.max_random_size(RANDOM_BYTES_MAX);
+        let network = Arc::clone(network);
+        wasi.allow_tcp(true).allow_udp(true).socket_addr_check(move |address, purpose| {
+            let allowed = network.allows(address, purpose);
+            Box::pin(async move { allowed })
+        });
         let mut wasi = wasi.build();
         if let Some(mounted) = mounted {
             wasi.filesystem().clone_from(mounted.directories());

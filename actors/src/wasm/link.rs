@@ -11,8 +11,13 @@ use wasmtime_wasi::{
     cli::{WasiCli, WasiCliView as _},
     clocks::{WasiClocks, WasiClocksView as _},
     filesystem::{WasiFilesystem, WasiFilesystemView as _},
-    p2::bindings::{cli, clocks, filesystem, io, random},
+    p2::bindings::{cli, clocks, filesystem, io, random, sockets},
     random::WasiRandom,
+    sockets::{WasiSockets, WasiSocketsView as _},
+};
+use wasmtime_wasi_http::{
+    WasiHttp, WasiHttpView as _,
+    p2::bindings::http::{outgoing_handler, types},
 };
 
 use self::denied::Denied;
@@ -20,6 +25,7 @@ use super::{
     error::{PrepareError, PrepareWarning},
     files, funcs,
     host::{GuestState, HostInterface},
+    network,
 };
 use crate::{
     call::ErrorKind,
@@ -67,8 +73,17 @@ fn provided(capability: Capability) -> &'static [&'static str] {
         Capability::Clocks => &["wasi:clocks/wall-clock", "wasi:clocks/monotonic-clock"],
         Capability::Filesystem => &["wasi:filesystem/types", "wasi:filesystem/preopens"],
         Capability::Random => &["wasi:random/random", "wasi:random/insecure", "wasi:random/insecure-seed"],
+        Capability::Sockets => &[
+            "wasi:sockets/network",
+            "wasi:sockets/instance-network",
+            "wasi:sockets/ip-name-lookup",
+            "wasi:sockets/tcp",
+            "wasi:sockets/tcp-create-socket",
+            "wasi:sockets/udp",
+            "wasi:sockets/udp-create-socket",
+        ],
+        Capability::Http => &["wasi:http/types", "wasi:http/outgoing-handler"],
         Capability::Funcs => &[funcs::INTERFACE],
-        Capability::Sockets | Capability::Http => &[],
     }
 }
 
@@ -105,10 +120,28 @@ pub(super) fn provide(linker: &mut Linker<GuestState>, granted: Capabilities) ->
         random::insecure::add_to_linker::<GuestState, WasiRandom>(l, |state| state.ctx().ctx.random())?;
         random::insecure_seed::add_to_linker::<GuestState, WasiRandom>(l, |state| state.ctx().ctx.random())?;
     }
+    if granted.has(Capability::Sockets) {
+        let options = sockets::network::LinkOptions::default();
+        sockets::network::add_to_linker::<GuestState, WasiSockets>(l, &options, GuestState::sockets)?;
+        sockets::instance_network::add_to_linker::<GuestState, WasiSockets>(l, GuestState::sockets)?;
+        sockets::tcp::add_to_linker::<GuestState, WasiSockets>(l, GuestState::sockets)?;
+        sockets::udp::add_to_linker::<GuestState, WasiSockets>(l, GuestState::sockets)?;
+        network::link_sockets(l)?;
+    }
+    if granted.has(Capability::Http) {
+        http_types(l)?;
+        outgoing_handler::add_to_linker::<GuestState, WasiHttp>(l, GuestState::http)?;
+    }
     if granted.has(Capability::Funcs) {
         funcs::provide(l)?;
     }
     Ok(())
+}
+
+/// What requests and responses are made of: harmless without a handler that sends or receives them.
+fn http_types(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    types::add_to_linker::<GuestState, WasiHttp>(linker, &types::LinkOptions::default(), GuestState::http)?;
+    network::link_error_codes(linker)
 }
 
 /// The versions of a group's interfaces that are provided, up to the last dot.

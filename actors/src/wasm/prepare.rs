@@ -90,7 +90,7 @@ impl Engine {
             signature: signature.clone(),
             reuse: spec.reuse,
             limits: limits.clone(),
-            world: Arc::new(GuestWorld::new(id, &spec.wasi, spec.imports, self.functions().cloned())),
+            world: Arc::new(GuestWorld::new(id, &spec.wasi, spec.imports, self.functions().cloned(), self.network())),
             weight,
         };
         Ok(Prepared { function: Arc::new(function), signature, warnings })

@@ -52,7 +52,7 @@ pub(super) struct GuestLog {
 
 impl GuestLog {
     pub(super) fn new(function: &FunctionId) -> Self {
-        Self { function: function.clone(), rate: Mutex::new(Rate::new(Instant::now())) }
+        Self { function: function.clone(), rate: Mutex::new(Rate::new(Instant::now(), LINES_PER_SECOND_MAX)) }
     }
 
     fn line(&self, stream: Stream, line: &Line) {
@@ -85,27 +85,28 @@ impl Drop for GuestLog {
 }
 
 /// Admits so many lines in each second.
-struct Rate {
+pub(super) struct Rate {
+    per_second_max: u32,
     second: Instant,
     admitted: u32,
     dropped: u64,
 }
 
 impl Rate {
-    fn new(now: Instant) -> Self {
-        Self { second: now, admitted: 0, dropped: 0 }
+    pub(super) fn new(now: Instant, per_second_max: u32) -> Self {
+        Self { per_second_max, second: now, admitted: 0, dropped: 0 }
     }
 
     /// How many lines were dropped in the seconds before this one, when this is the first line after them; and whether
     /// this line may pass.
-    fn admit(&mut self, now: Instant) -> (u64, bool) {
+    pub(super) fn admit(&mut self, now: Instant) -> (u64, bool) {
         let mut dropped = 0;
         if now.saturating_duration_since(self.second) >= Duration::from_secs(1) {
             dropped = std::mem::take(&mut self.dropped);
             self.second = now;
             self.admitted = 0;
         }
-        let admitted = self.admitted < LINES_PER_SECOND_MAX;
+        let admitted = self.admitted < self.per_second_max;
         match admitted {
             true => self.admitted += 1,
             false => self.dropped += 1,
@@ -263,7 +264,7 @@ mod tests {
     #[test]
     fn lines_beyond_the_rate_are_dropped_and_counted_in_the_next_second() {
         let start = Instant::now();
-        let mut rate = Rate::new(start);
+        let mut rate = Rate::new(start, LINES_PER_SECOND_MAX);
         for _ in 0..LINES_PER_SECOND_MAX {
             assert_eq!(rate.admit(start), (0, true));
         }

@@ -16,7 +16,10 @@ use super::{
 
 impl Reader<'_> {
     pub(super) fn wasi(&mut self) -> Option<WasiSpec> {
-        let Some(node) = self.node.get("wasi") else { return Some(WasiSpec::default()) };
+        let Some(node) = self.node.get("wasi") else {
+            let network = self.network()?;
+            return Some(WasiSpec { network, ..WasiSpec::default() });
+        };
         if !matches!(node.value, Value::Map(_)) {
             return None;
         }
@@ -31,7 +34,8 @@ impl Reader<'_> {
         };
         let env = self.env(node, path);
         let mounts = self.mounts(node, path);
-        Some(WasiSpec { program: None, args: args?, cwd: cwd?, env: env?, mounts: mounts? })
+        let network = self.network();
+        Some(WasiSpec { program: None, args: args?, cwd: cwd?, env: env?, mounts: mounts?, network: network? })
     }
 
     fn args(&mut self, node: &Node, path: FieldPath<'_>) -> Option<Vec<String>> {

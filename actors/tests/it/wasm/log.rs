@@ -1,4 +1,4 @@
-//! Collects what guests write, as a subscriber of the log sees it.
+//! Collects what guests write, and what the network refuses them, as a subscriber of the log sees it.
 
 use std::{
     fmt,
@@ -46,7 +46,7 @@ impl Visit for Line {
 
 impl Subscriber for Log {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "greenroom::guest"
+        metadata.target() == "greenroom::guest" || metadata.target().starts_with("greenroom_actors::wasm::network")
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {

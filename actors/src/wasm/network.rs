@@ -1,0 +1,176 @@
+//! The network as guests see it: what of it they may reach, looked up and connected to without blocking their thread.
+//!
+//! `address` and `policy` decide and do no I/O; `resolve` and `tls` are what all functions share; `sockets` and `http` are
+//! the two ways in, which `link` adds to linkers.
+
+mod address;
+mod http;
+mod log;
+mod policy;
+mod resolve;
+mod sockets;
+mod tls;
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures::future::BoxFuture;
+use tokio::sync::Semaphore;
+use wasmtime_wasi::sockets::SocketAddrUse;
+
+pub use http::REQUESTS_MAX;
+pub(super) use http::{Outgoing, link_error_codes};
+pub use resolve::{Resolver, SystemResolver};
+pub use sockets::SOCKETS_MAX;
+pub(super) use sockets::link as link_sockets;
+pub use tls::TrustedRoots;
+
+use self::{
+    log::RefusalLog,
+    policy::{Answers, Policy, Refusal},
+    tls::Tls,
+};
+use crate::spec::{FunctionId, Network};
+
+/// Name look-ups of one function that are under way at once. More wait.
+const LOOKUPS_MAX: usize = 32;
+
+/// How guests reach the network, for all functions of an engine.
+#[derive(Debug, Clone)]
+pub struct NetworkOptions {
+    /// Looks names up. Default is the system's resolver.
+    pub resolver: Arc<dyn Resolver>,
+    /// Whom outgoing `https` requests trust. Default is the system's certificates.
+    pub roots: TrustedRoots,
+}
+
+impl Default for NetworkOptions {
+    fn default() -> Self {
+        Self { resolver: Arc::new(SystemResolver::default()), roots: TrustedRoots::default() }
+    }
+}
+
+/// What all functions of an engine share.
+#[derive(Debug)]
+pub(super) struct SharedNetwork {
+    resolver: Arc<dyn Resolver>,
+    tls: Tls,
+}
+
+impl SharedNetwork {
+    pub(super) fn new(options: NetworkOptions) -> Self {
+        Self { resolver: options.resolver, tls: Tls::new(options.roots) }
+    }
+}
+
+/// What all instances of a function share.
+pub(super) struct FunctionNetwork {
+    shared: Arc<SharedNetwork>,
+    policy: Policy,
+    log: RefusalLog,
+    lookups: Semaphore,
+}
+
+impl FunctionNetwork {
+    pub(super) fn new(function: &FunctionId, network: &Network, shared: Arc<SharedNetwork>) -> Self {
+        Self {
+            shared,
+            policy: Policy::new(network),
+            log: RefusalLog::new(function),
+            lookups: Semaphore::new(LOOKUPS_MAX),
+        }
+    }
+
+    /// Looks a name up, which the policy must have allowed.
+    async fn lookup(&self, name: &str) -> std::io::Result<Vec<IpAddr>> {
+        let _turn = self.lookups.acquire().await.map_err(std::io::Error::other)?;
+        let found = self.shared.resolver.resolve(name).await?;
+        Ok(found.into_iter().map(|address| address.to_canonical()).collect())
+    }
+}
+
+/// What one store has of the network.
+pub(super) struct StoreNetwork {
+    function: Arc<FunctionNetwork>,
+    answers: Mutex<Answers>,
+    /// One permit for each outgoing request that may still begin.
+    requests: Arc<Semaphore>,
+}
+
+impl StoreNetwork {
+    pub(super) fn new(function: &Arc<FunctionNetwork>) -> Self {
+        Self {
+            function: Arc::clone(function),
+            answers: Mutex::default(),
+            requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
+        }
+    }
+
+    /// Whether a socket may be used in this way. What may not is logged.
+    pub(super) fn allows(&self, address: std::net::SocketAddr, purpose: SocketAddrUse) -> bool {
+        let (ip, port) = (address.ip(), address.port());
+        let outcome = match purpose {
+            SocketAddrUse::TcpBind | SocketAddrUse::UdpBind if ip.is_unspecified() && port == 0 => Ok(()),
+            SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => Err(Refusal::Bind(address)),
+            SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept => Err(Refusal::Listen),
+            SocketAddrUse::TcpConnect | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => {
+                let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+                self.function.policy.address(ip, port, &answers)
+            }
+        };
+        // Anybody may send datagrams to a bound socket: that is no doing of the guest's.
+        if let (Err(refusal), false) = (&outcome, matches!(purpose, SocketAddrUse::UdpReceive)) {
+            self.function.log.refused(refusal);
+        }
+        outcome.is_ok()
+    }
+
+    /// Keeps what was found for a name, for when a socket connects to it.
+    fn remember(&self, name: &str, found: &[IpAddr]) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        found.iter().for_each(|address| answers.remember(name, *address));
+    }
+
+    /// The addresses of a name that may be reached, on a port or on any.
+    fn resolve<'a>(&'a self, name: &'a str, port: Option<u16>) -> BoxFuture<'a, Result<Vec<IpAddr>, NoAddress>> {
+        Box::pin(async move {
+            let Self { function, .. } = self;
+            let refuse = |refusal: &Refusal, error: NoAddress| {
+                function.log.refused(refusal);
+                Err(error)
+            };
+            if !function.policy.name(name, port) {
+                return refuse(&Refusal::Name { name: name.to_owned(), port }, NoAddress::NameRefused);
+            }
+            let found = function.lookup(name).await.map_err(NoAddress::Unresolvable)?;
+            let mut refused = None;
+            let mut reachable = Vec::new();
+            for address in found {
+                match function.policy.answer(name, address, port) {
+                    Ok(()) => reachable.push(address),
+                    Err(refusal) => refused = refused.or(Some(refusal)),
+                }
+            }
+            match refused {
+                Some(refusal) if reachable.is_empty() => refuse(&refusal, NoAddress::AddressRefused),
+                _ if reachable.is_empty() => {
+                    Err(NoAddress::Unresolvable(std::io::Error::other("the name has no address")))
+                }
+                _ => Ok(reachable),
+            }
+        })
+    }
+}
+
+/// Why a name leads nowhere.
+#[derive(Debug)]
+enum NoAddress {
+    /// No pattern allows the name.
+    NameRefused,
+    /// No pattern allows any of its addresses.
+    AddressRefused,
+    /// Nobody knows it.
+    Unresolvable(std::io::Error),
+}
