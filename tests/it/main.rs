@@ -4,6 +4,7 @@
 mod cli;
 mod document;
 mod examples;
+mod guests;
 mod library;
 mod registry;
 mod registry_diagnostics;
