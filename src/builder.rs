@@ -5,7 +5,7 @@ use std::{ops::Deref, path::PathBuf, sync::Arc};
 use greenroom_actors::{
     FunctionFault, RuntimeBuilder,
     ractor::ActorCell,
-    spec::{FunctionId, FunctionSpec},
+    spec::{FunctionId, FunctionSpec, ProcessSpec},
     wasm::{CacheOptions, GuestState, NetworkOptions},
     wasmtime::{self, component::LinkerInstance},
 };
@@ -92,8 +92,8 @@ impl Builder {
         self
     }
 
-    /// Starts only these functions of the registry, and compiles nothing else. Errors of other entries' code are then not
-    /// met; those of the registry files themselves are. Default is all functions.
+    /// Starts only these functions of the registry and lets only these processes be spawned, and compiles nothing else.
+    /// Errors of other entries' code are then not met; those of the registry files themselves are. Default is all.
     #[must_use]
     pub fn only(mut self, ids: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.only = Some(ids.into_iter().map(Into::into).collect());
@@ -104,6 +104,13 @@ impl Builder {
     #[must_use]
     pub fn function(mut self, spec: FunctionSpec) -> Self {
         self.tree = self.tree.function(spec);
+        self
+    }
+
+    /// Adds a process built in Rust, which can be spawned.
+    #[must_use]
+    pub fn process(mut self, spec: ProcessSpec) -> Self {
+        self.tree = self.tree.process(spec);
         self
     }
 
@@ -183,7 +190,9 @@ impl Builder {
         if let Some(loaded) = loaded {
             let wanted =
                 |id: &FunctionId| only.as_ref().is_none_or(|only| only.iter().any(|wanted| wanted == id.as_str()));
-            tree = tree.functions(loaded.functions().iter().filter(|spec| wanted(&spec.id)).cloned());
+            tree = tree
+                .functions(loaded.functions().iter().filter(|spec| wanted(&spec.id)).cloned())
+                .processes(loaded.processes().iter().filter(|spec| wanted(&spec.id)).cloned());
             registry = Some(Arc::new(loaded));
         }
         let started = match supervisor {
@@ -221,6 +230,6 @@ fn diagnose(registry: &Registry, fault: &FunctionFault) -> crate::registry::Diag
     match fault {
         FunctionFault::Spec { id, fault } => at(id, "pool", fault.to_string(), Vec::new()),
         FunctionFault::Prepare { id, fault } => at(id, fault.field, fault.message.clone(), fault.notes.clone()),
-        FunctionFault::Duplicate { id } => at(id, "name", "two functions have this id".to_owned(), Vec::new()),
+        FunctionFault::Duplicate { id } => at(id, "name", "two entries have this id".to_owned(), Vec::new()),
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use greenroom_actors::{
-    spec::{Code, FunctionSpec},
+    spec::{Code, FunctionId, FunctionSpec, ProcessSpec},
     wasm::{CacheOptions, Engine, EngineError, EngineOptions, Prepared, Signature},
 };
 
@@ -19,8 +19,8 @@ use crate::registry::{Diagnostic, Diagnostics, LoadOptions, Registry, Severity};
 pub struct Checked {
     /// The registry, with every entry that is sound.
     pub registry: Registry,
-    /// The functions that compile and link, in the order of ids, with their WIT signatures.
-    pub functions: Vec<(greenroom_actors::spec::FunctionId, Signature)>,
+    /// The functions and processes that compile and link, in the order of ids, with their WIT signatures.
+    pub functions: Vec<(FunctionId, Signature)>,
     /// All errors and warnings of all entries.
     pub diagnostics: Diagnostics,
 }
@@ -35,13 +35,18 @@ pub struct Checked {
 pub fn check(root: &Path, options: &LoadOptions, cache: CacheOptions) -> Result<Checked, EngineError> {
     let (registry, mut diagnostics) = Registry::read(root, options);
     let engine = Engine::new(EngineOptions { cache, ..EngineOptions::default() })?;
-    let specs = registry.functions();
+    let specs: Vec<_> = registry
+        .functions()
+        .iter()
+        .map(Runnable::Function)
+        .chain(registry.processes().iter().map(Runnable::Process))
+        .collect();
     let next = AtomicUsize::new(0);
     let threads = thread::available_parallelism().map_or(1, usize::from).min(specs.len().max(1));
     let work = || {
         let mut done = Vec::new();
         while let Some(spec) = specs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            done.push((spec, prepare(&engine, &registry, spec)));
+            done.push((spec.id(), prepare(&engine, &registry, spec)));
         }
         done
     };
@@ -50,29 +55,49 @@ pub fn check(root: &Path, options: &LoadOptions, cache: CacheOptions) -> Result<
         let join = |thread: thread::ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
         threads.into_iter().flat_map(join).collect::<Vec<_>>()
     });
-    results.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
+    results.sort_by_key(|(id, _)| *id);
     let mut functions = Vec::new();
-    for (spec, (prepared, found)) in results {
+    for (id, (prepared, found)) in results {
         diagnostics.extend(found);
-        functions.extend(prepared.map(|prepared| (spec.id.clone(), prepared.signature)));
+        functions.extend(prepared.map(|prepared| (id.clone(), prepared.signature)));
     }
     Ok(Checked { registry, functions, diagnostics })
 }
 
-fn prepare(engine: &Engine, registry: &Registry, spec: &FunctionSpec) -> (Option<Prepared>, Vec<Diagnostic>) {
-    let Code::Wasm(wasm) = &spec.code else { return (None, Vec::new()) };
+/// What is compiled and linked.
+enum Runnable<'a> {
+    Function(&'a FunctionSpec),
+    Process(&'a ProcessSpec),
+}
+
+impl<'a> Runnable<'a> {
+    fn id(&self) -> &'a FunctionId {
+        match self {
+            Self::Function(spec) => &spec.id,
+            Self::Process(spec) => &spec.id,
+        }
+    }
+}
+
+fn prepare(engine: &Engine, registry: &Registry, spec: &Runnable<'_>) -> (Option<Prepared>, Vec<Diagnostic>) {
+    let id = spec.id();
+    let prepared = match spec {
+        Runnable::Function(FunctionSpec { code: Code::Wasm(wasm), limits, .. }) => engine.prepare(id, wasm, limits),
+        Runnable::Function(_) => return (None, Vec::new()),
+        Runnable::Process(process) => engine.prepare_process(process),
+    };
     let help = |notes: &[String]| (!notes.is_empty()).then(|| notes.join("\n"));
-    match engine.prepare(&spec.id, wasm, &spec.limits) {
+    match prepared {
         Ok(prepared) => {
             let warning = |w: &greenroom_actors::wasm::PrepareWarning| {
-                registry.diagnose(&spec.id, w.field, w.message.clone(), help(&w.notes), Severity::Warning)
+                registry.diagnose(id, w.field, w.message.clone(), help(&w.notes), Severity::Warning)
             };
             let warnings = prepared.warnings.iter().map(warning).collect();
             (Some(prepared), warnings)
         }
         Err(errors) => {
             let error = |e: &greenroom_actors::wasm::PrepareError| {
-                registry.diagnose(&spec.id, e.field, e.message.clone(), help(&e.notes), Severity::Error)
+                registry.diagnose(id, e.field, e.message.clone(), help(&e.notes), Severity::Error)
             };
             (None, errors.iter().map(error).collect())
         }

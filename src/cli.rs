@@ -5,6 +5,7 @@ mod arguments;
 pub mod bench;
 mod call;
 mod check;
+mod command;
 mod failure;
 pub mod inspect;
 mod logs;
@@ -50,7 +51,7 @@ enum Command {
     /// Load, compile and link everything, run nothing, and report all errors at once
     #[command(after_help = check::HELP)]
     Check(check::Options),
-    /// Start the tree and serve metrics until SIGINT or SIGTERM
+    /// Start the tree and serve metrics until SIGINT or SIGTERM; or run one command of the registry
     #[command(after_help = run::HELP)]
     Run(run::Options),
     /// Call one function again and again, and print calls per second and latencies
@@ -106,10 +107,10 @@ impl Command {
     /// What is logged when `--log` is not given.
     fn log_default(&self) -> &'static str {
         match self {
-            Self::Run(_) => "warn,greenroom=info",
+            Self::Run(options) if !options.is_command() => "warn,greenroom=info",
             // What the guest prints is part of what whoever calls it wants to see. What may go wrong with a function is
             // for `check` to warn of; a call says what did.
-            Self::Call(_) => {
+            Self::Call(_) | Self::Run(_) => {
                 "warn,greenroom_actors::runtime=error,greenroom_actors::dispatcher=error,greenroom::guest=info"
             }
             Self::Bench(_) => "warn,greenroom_actors::runtime=error,greenroom_actors::dispatcher=error",
@@ -121,7 +122,7 @@ impl Command {
         match self {
             Self::Call(options) => wait_for(call::call(options)),
             Self::Check(options) => check::check(&options, output.format),
-            Self::Run(options) => wait_for(run::run(options)),
+            Self::Run(options) => wait_for(run::run(options, output.format)),
             Self::Bench(options) => wait_for(bench::bench(options, output.format)),
             Self::Inspect { file } => {
                 let inspection = inspect::inspect_file(&file).map_err(anyhow::Error::from)?;

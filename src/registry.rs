@@ -19,7 +19,7 @@ mod validate;
 
 use std::{collections::HashMap, fmt, path::Path};
 
-use greenroom_actors::spec::{FunctionId, FunctionSpec};
+use greenroom_actors::spec::{FunctionId, FunctionSpec, ProcessSpec};
 
 pub(crate) use check::duration_parts;
 pub(crate) use diagnostic::closest;
@@ -63,6 +63,22 @@ pub struct HttpSpec {
     pub max_body_bytes: Option<u64>,
 }
 
+/// A process that can be run by a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The name: `meta.command`, or `meta.command.name`.
+    pub name: String,
+    /// A few words on what it does: `meta.command.short`. Default is none.
+    pub about: Option<String>,
+    /// The entry that it runs.
+    pub process: FunctionId,
+}
+
+impl Command {
+    /// What no command is called, because it lists them.
+    pub const LIST: &str = "list";
+}
+
 /// One entry of a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -87,6 +103,8 @@ pub struct Entry {
 /// Its `Debug` output names entries only: fields may hold values of placeholders.
 pub struct Registry {
     functions: Vec<FunctionSpec>,
+    processes: Vec<ProcessSpec>,
+    commands: Vec<Command>,
     http: HashMap<FunctionId, HttpSpec>,
     entries: Vec<Entry>,
     environment: Environment,
@@ -134,18 +152,22 @@ impl Registry {
         // Files and directories are opened later, perhaps from another working directory.
         let root = &root.canonicalize().unwrap_or_else(|_| root.to_owned());
         let expanded = environment::resolve(root, &mut index, &mut out);
-        let functions = validate::validate(root, &mut index, &expanded, &mut out);
+        let runnable = validate::validate(root, &mut index, &expanded, &mut out);
         out.finish();
 
         let mut http = HashMap::new();
         let mut specs = Vec::new();
-        for function in functions {
+        for function in runnable.functions {
             let validate::Function { spec, transport, max_body_bytes } = function;
             http.insert(spec.id.clone(), HttpSpec { transport, max_body_bytes });
             specs.push(spec);
         }
-        let entries = summaries(&index, &specs);
-        (Self { functions: specs, http, entries, environment: expanded.environment, index }, out)
+        let mut commands: Vec<_> = runnable.processes.iter().filter_map(|process| process.command.clone()).collect();
+        commands.sort_by(|a, b| a.name.cmp(&b.name));
+        let processes: Vec<_> = runnable.processes.into_iter().map(|process| process.spec).collect();
+        let entries = summaries(&index, &specs, &processes, &commands);
+        let environment = expanded.environment;
+        (Self { functions: specs, processes, commands, http, entries, environment, index }, out)
     }
 
     /// The functions whose entries are sound, in the order of ids.
@@ -157,6 +179,16 @@ impl Registry {
     pub fn function(&self, id: &FunctionId) -> Option<&FunctionSpec> {
         let found = self.functions.binary_search_by(|function| function.id.cmp(id)).ok()?;
         self.functions.get(found)
+    }
+
+    /// The processes whose entries are sound, in the order of ids.
+    pub fn processes(&self) -> &[ProcessSpec] {
+        &self.processes
+    }
+
+    /// The commands, in the order of names.
+    pub fn commands(&self) -> &[Command] {
+        &self.commands
     }
 
     /// What the entry of a function says for HTTP. The default for ids that are no function.
@@ -206,17 +238,27 @@ impl fmt::Debug for Registry {
 }
 
 /// The entries as lists show them.
-fn summaries(index: &raw::Index, functions: &[FunctionSpec]) -> Vec<Entry> {
+fn summaries(
+    index: &raw::Index,
+    functions: &[FunctionSpec],
+    processes: &[ProcessSpec],
+    commands: &[Command],
+) -> Vec<Entry> {
+    let word = |id: &FunctionId| {
+        let command = commands.iter().find(|command| command.process == *id);
+        command.map_or_else(|| "process".to_owned(), |command| format!("command {}", command.name))
+    };
     let entries = index.in_id_order().filter_map(|number| Some((number, index.entries.get(number)?)));
     entries
         .map(|(number, entry)| {
             let function = functions.binary_search_by(|function| function.id.cmp(&entry.id)).ok();
             let summary = match function.and_then(|found| functions.get(found)) {
                 Some(function) => {
-                    // The method as the file has it: a placeholder's value is not shown.
-                    let method =
-                        entry.node.get("method").and_then(|method| method.scalar()).map(document::Scalar::shown);
-                    format!("{} pool, method {}", function.pool.sizing.kind(), method.unwrap_or_default())
+                    format!("{} pool, method {}", function.pool.sizing.kind(), method(entry).unwrap_or_default())
+                }
+                None if processes.iter().any(|process| process.id == entry.id) => {
+                    let method = method(entry).unwrap_or_else(|| ProcessSpec::METHOD.to_owned());
+                    format!("{}, method {method}", word(&entry.id))
                 }
                 None => entry.kind.map_or_else(|| "of an unknown kind".to_owned(), |kind| kind.about.to_owned()),
             };
@@ -231,4 +273,9 @@ fn summaries(index: &raw::Index, functions: &[FunctionSpec]) -> Vec<Entry> {
             }
         })
         .collect()
+}
+
+/// The method as the file has it: a placeholder's value is not shown.
+fn method(entry: &raw::RawEntry) -> Option<String> {
+    entry.node.get("method").and_then(|method| method.scalar()).map(document::Scalar::shown)
 }

@@ -1,6 +1,7 @@
 //! One call: its arguments, its options, and what comes back. Who runs it is decided elsewhere.
 
 mod error;
+mod nested;
 mod reply;
 
 use std::{
@@ -10,6 +11,8 @@ use std::{
 };
 
 pub use error::{CallError, ErrorKind};
+pub use nested::{DEPTH_MAX, NESTED_WAIT_MAX};
+pub(crate) use nested::{Functions, out_of_patience};
 pub(crate) use reply::{Port, Reply, stopped};
 use serde_json::Value;
 use wasmtime::component::Val;
@@ -43,7 +46,7 @@ pub struct Context {
     pub deadline: Option<Instant>,
     /// Key-values of the caller.
     pub values: BTreeMap<String, String>,
-    /// How many calls this one is nested in.
+    /// How many calls this one is nested in, [`DEPTH_MAX`] at most.
     pub depth: u32,
 }
 

@@ -1,28 +1,24 @@
 //! Where to find a function by its id: its gate, its dispatcher and its signature.
 
+mod entry;
+
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use dashmap::DashMap;
-use ractor::ActorRef;
+pub(crate) use entry::Entry;
+use futures::future::BoxFuture;
+use serde_json::Value;
 
 use crate::{
-    call::{CallError, ErrorKind},
+    call::{CallError, CallOptions, Context, ErrorKind, Functions},
     dispatcher::{CallMessage, Gate},
-    executor::Executor,
-    metrics::{self, FunctionMetrics},
+    executor::{Executor, Reservation},
+    metrics,
     spec::FunctionId,
 };
-
-/// What a caller needs of a function.
-pub(crate) struct Entry {
-    pub(crate) dispatcher: ActorRef<CallMessage>,
-    pub(crate) executor: Arc<dyn Executor>,
-    pub(crate) gate: Arc<Gate>,
-    pub(crate) metrics: Arc<FunctionMetrics>,
-}
 
 /// The functions of one runtime. A function whose dispatcher starts again takes the place of its old entry.
 #[derive(Default)]
@@ -33,15 +29,15 @@ pub(crate) struct Directory {
 
 impl Directory {
     /// How often functions are asked to give up idle instances while somebody waits for a place.
-    pub(crate) const MAKE_ROOM_EVERY: Duration = Duration::from_millis(10);
+    const MAKE_ROOM_EVERY: Duration = Duration::from_millis(10);
 
     /// The name of a function's dispatcher in ractor's registry.
     pub(crate) fn actor_name(runtime: &str, id: &FunctionId) -> String {
         format!("{runtime}/{id}")
     }
 
-    pub(crate) fn insert(&self, id: FunctionId, entry: Entry) {
-        self.entries.insert(id, Arc::new(entry));
+    pub(crate) fn insert(&self, entry: Entry) {
+        self.entries.insert(entry.id.clone(), Arc::new(entry));
     }
 
     pub(crate) fn find(&self, id: &str) -> Result<Arc<Entry>, CallError> {
@@ -60,7 +56,7 @@ impl Directory {
 
     /// Asks every function to give up an instance that idles, because somebody waits for a place. Asking again soon does
     /// nothing: many may wait, and there are many to ask.
-    pub(crate) fn make_room(&self) {
+    fn make_room(&self) {
         let now = Instant::now();
         let mut asked = self.room_asked.lock().unwrap_or_else(PoisonError::into_inner);
         if asked.is_some_and(|asked| now.saturating_duration_since(asked) < Self::MAKE_ROOM_EVERY) {
@@ -73,8 +69,34 @@ impl Directory {
         }
     }
 
+    /// Waits for a place among all instances. That is nobody's fault, so no bound is set on it here; instances that idle
+    /// elsewhere are asked to go.
+    pub(crate) async fn place(&self, executor: &dyn Executor) -> Result<Reservation, CallError> {
+        let mut place = executor.reserve();
+        loop {
+            match tokio::time::timeout(Self::MAKE_ROOM_EVERY, &mut place).await {
+                Ok(place) => return place,
+                Err(_) => self.make_room(),
+            }
+        }
+    }
+
     fn not_found(&self, id: &str) -> CallError {
         metrics::called_nobody();
         CallError::new(ErrorKind::NotFound, format!("there is no function `{id}`"))
+    }
+}
+
+impl Functions for Directory {
+    fn call_nested<'a>(
+        &'a self,
+        id: &'a str,
+        args: Vec<Value>,
+        context: Context,
+    ) -> BoxFuture<'a, Result<Value, CallError>> {
+        Box::pin(async move {
+            let entry = self.find(id)?;
+            entry.call_json(args, CallOptions::default().with_context(context)).await
+        })
     }
 }

@@ -21,7 +21,7 @@ use message::{Asked, Message};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use crate::{
-    call::{CallError, CallOptions, ErrorKind, Port, Reply},
+    call::{CallError, CallOptions, ErrorKind, Port, Reply, out_of_patience},
     executor::Executor,
     function::FunctionMessage,
     metrics::{End, FunctionMetrics, Restart},
@@ -70,6 +70,8 @@ struct Pending {
     worker: Option<WorkerId>,
     /// When the caller stops waiting.
     deadline: Option<Instant>,
+    /// When the call has waited for too long, if no worker has started it by then.
+    patience: Option<Instant>,
     /// When the call will have run for too long, as far as is known.
     limit: Option<Instant>,
     asked: bool,
@@ -181,11 +183,12 @@ impl DispatcherState {
         self.last_call += 1;
         let id = CallId(self.last_call);
         call.reply.name(id);
-        let deadline = call.deadline;
+        let Call { deadline, patience, .. } = call;
         self.clock.add(deadline, id);
+        self.clock.add(patience, id);
         self.asked += usize::from(asked);
-        let pending =
-            Pending { reply: call.reply.clone(), call: Some(call), worker: None, deadline, limit: None, asked };
+        let reply = call.reply.clone();
+        let pending = Pending { reply, call: Some(call), worker: None, deadline, patience, limit: None, asked };
         self.calls.insert(id, pending);
         self.on(now, Event::Arrived(id), None);
     }
@@ -196,7 +199,7 @@ impl DispatcherState {
         let timeout = port.get_timeout().into_iter().chain(options.timeout).min();
         let options = CallOptions { timeout, ..options };
         let admitted = crate::executor::fit(args, &*self.parts.executor)
-            .and_then(|args| self.parts.gate.try_enter().map(|permit| (args, permit)));
+            .and_then(|args| self.parts.gate.try_enter(options.context.depth > 0).map(|permit| (args, permit)));
         match admitted {
             Ok((args, permit)) => {
                 let reply = Arc::new(Reply::new(Port::Actor(port), permit, self.parts.metrics.clone()));
@@ -296,10 +299,14 @@ impl DispatcherState {
             let message = format!("the caller's timeout passed while the call was {state}");
             return self.end_early(now, id, CallError::new(ErrorKind::Timeout, message), End::Deadline, deadline);
         }
-        let Some((max, worker)) = self.parts.limits.max_execution.zip(pending.worker) else { return };
+        let started = pending.worker.and_then(|worker| self.workers.get(&worker)?.pulse.started(id));
+        if let Some(patience) = pending.patience.filter(|patience| *patience <= now && started.is_none()) {
+            let error = out_of_patience(&self.parts.id);
+            return self.end_early(now, id, error, End::Deadline, patience);
+        }
+        let Some(max) = self.parts.limits.max_execution.filter(|_| pending.worker.is_some()) else { return };
         // The time runs from the moment the worker starts the call, which may be later than the hand-out.
-        let started = self.workers.get(&worker).and_then(|staff| staff.pulse.started(id)).unwrap_or(now);
-        let limit = started + max;
+        let limit = started.unwrap_or(now) + max;
         if limit <= now {
             let message = format!("the call ran longer than limits.max_execution_ms ({} ms)", max.as_millis());
             return self.end_early(now, id, CallError::new(ErrorKind::Timeout, message), End::Deadline, limit);
@@ -333,6 +340,7 @@ impl DispatcherState {
     fn close(&mut self, id: CallId) -> Option<Pending> {
         let pending = self.calls.remove(&id)?;
         self.clock.remove(pending.deadline, id);
+        self.clock.remove(pending.patience, id);
         self.clock.remove(pending.limit, id);
         self.asked -= usize::from(pending.asked);
         Some(pending)

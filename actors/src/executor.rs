@@ -86,6 +86,16 @@ pub(crate) fn payload<A: Serialize + ?Sized>(args: &A, executor: &dyn Executor) 
     }
 }
 
+/// The result of a call as JSON.
+pub(crate) fn json(answer: Answer, executor: &dyn Executor) -> Value {
+    match (answer, executor.signature()) {
+        (Answer::Val(val), Some(signature)) => signature.json(val.as_ref()),
+        // Only executors with a signature answer with values.
+        (Answer::Val(_), None) => Value::Null,
+        (Answer::Json(value), _) => value,
+    }
+}
+
 /// Turns arguments into what the function takes, before a worker is taken for it.
 pub(crate) fn fit(args: Payload, executor: &dyn Executor) -> Result<Payload, CallError> {
     match (args, executor.signature()) {

@@ -171,14 +171,12 @@ async fn start_dispatcher(
         Dispatcher::spawn_linked(Some(name.clone()), Dispatcher, dispatcher_parts, myself.get_cell()).await?;
     ractor::pg::join(name, vec![dispatcher.get_cell()]);
     ractor::pg::join(parts.runtime.to_string(), vec![dispatcher.get_cell()]);
-    parts.directory.insert(
-        parts.id.clone(),
-        Entry {
-            dispatcher: dispatcher.clone(),
-            executor: parts.executor.clone(),
-            gate: parts.gate.clone(),
-            metrics: parts.metrics.clone(),
-        },
-    );
+    parts.directory.insert(Entry {
+        id: parts.id.clone(),
+        dispatcher: dispatcher.clone(),
+        executor: parts.executor.clone(),
+        gate: parts.gate.clone(),
+        metrics: parts.metrics.clone(),
+    });
     Ok(dispatcher)
 }

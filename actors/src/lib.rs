@@ -8,7 +8,7 @@
 //! A call takes this way: [`Runtime::call`] finds the function in the directory, the gate bounds it, the dispatcher queues
 //! it and hands it to a worker, the worker runs it on an instance and answers the caller.
 //!
-//! This crate never sees YAML or a command line, and HTTP only as requests of guests; functions come as [`spec::FunctionSpec`].
+//! This crate never sees YAML, an HTTP server or a command line; functions come as [`spec::FunctionSpec`].
 
 pub mod call;
 mod directory;
@@ -17,6 +17,7 @@ pub mod executor;
 mod function;
 pub mod metrics;
 mod pool;
+mod process;
 mod root;
 mod runtime;
 pub mod spec;
@@ -26,5 +27,6 @@ mod worker;
 
 pub use call::{Answer, CallError, CallOptions, Context, ErrorKind, Payload};
 pub use dispatcher::CallMessage;
+pub use process::{Exit, Process, ProcessOptions};
 pub use runtime::{FunctionFault, Runtime, RuntimeBuilder, StartError};
 pub use {ractor, wasmtime};

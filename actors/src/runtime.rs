@@ -1,28 +1,24 @@
 //! The runtime as its users hold it: start a tree, call functions, stop.
 //!
-//! A call is looked up in the directory, its arguments are converted, the gate lets it in, and the dispatcher has it. What
-//! happens then is the tree's business; this file waits for the answer, and cancels the call when nobody waits any more.
+//! A call is looked up in the directory, its arguments are converted, and its entry there does the rest; this file turns
+//! arguments and results into what the caller speaks.
 
 mod builder;
 
-use std::{
-    sync::{Arc, Weak},
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 pub use builder::{FunctionFault, RuntimeBuilder, StartError};
-use futures::future::join_all;
 use ractor::{ActorCell, ActorRef};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use tokio::sync::oneshot;
 use wasmtime::component::Val;
 
 use crate::{
-    call::{Answer, CallError, CallOptions, ErrorKind, Payload, Port, Reply},
-    directory::{Directory, Entry},
-    dispatcher::{Call, CallMessage},
+    call::{Answer, CallError, CallOptions, ErrorKind, Payload},
+    directory::Directory,
+    dispatcher::CallMessage,
     executor,
+    process::{Process, ProcessOptions, Programs},
     root::RootMessage,
     spec::FunctionId,
     threads::GuestThreads,
@@ -50,9 +46,13 @@ struct Inner {
     linked: bool,
     name: Arc<str>,
     directory: Arc<Directory>,
+    programs: Programs,
     engine: Engine,
     threads: Arc<GuestThreads>,
 }
+
+/// How often a runtime that drains looks whether its calls have finished.
+const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// How long the end of a runtime waits for killed guests to be gone.
 const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
@@ -88,7 +88,7 @@ impl Runtime {
     ) -> Result<R, CallError> {
         let entry = self.0.directory.find(id)?;
         let args = entry.refusing(executor::payload(&args, &*entry.executor))?;
-        match invoke(&entry, args, options).await? {
+        match entry.call(args, options).await? {
             Answer::Val(val) => wasm::decode(val.as_ref()).map_err(CallError::from),
             Answer::Json(value) => serde_json::from_value(value)
                 .map_err(|error| CallError::new(ErrorKind::Invalid, format!("result: {error}"))),
@@ -100,15 +100,7 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::call_with`].
     pub async fn call_json(&self, id: &str, args: Vec<Value>, options: CallOptions) -> Result<Value, CallError> {
-        let entry = self.0.directory.find(id)?;
-        let args = entry.refusing(executor::fit(Payload::Json(args), &*entry.executor))?;
-        match invoke(&entry, args, options).await? {
-            Answer::Val(val) => {
-                let ty = entry.executor.signature().and_then(|signature| signature.result.as_ref());
-                Ok(wasm::to_json(val.as_ref(), ty))
-            }
-            Answer::Json(value) => Ok(value),
-        }
+        self.0.directory.find(id)?.call_json(args, options).await
     }
 
     /// Calls a WebAssembly function with values of the component model, one per parameter.
@@ -118,13 +110,36 @@ impl Runtime {
     pub async fn call_vals(&self, id: &str, args: Vec<Val>, options: CallOptions) -> Result<Option<Val>, CallError> {
         let entry = self.0.directory.find(id)?;
         let args = entry.refusing(executor::fit(Payload::Vals(args), &*entry.executor))?;
-        match invoke(&entry, args, options).await? {
+        match entry.call(args, options).await? {
             Answer::Val(val) => Ok(val),
             Answer::Json(_) => Err(CallError::new(
                 ErrorKind::Invalid,
                 format!("`{id}` is no WebAssembly function; its result is JSON"),
             )),
         }
+    }
+
+    /// Starts a process: an actor of its own, which runs the program of this entry until it exits. It belongs to the
+    /// runtime and ends with it; dropping the handle leaves it alone.
+    ///
+    /// ```no_run
+    /// # async fn example(runtime: greenroom_actors::Runtime) -> Result<(), greenroom_actors::CallError> {
+    /// let process = runtime.spawn("tools:count", greenroom_actors::ProcessOptions::default())?;
+    /// let code = process.exited().await.result?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `not_found`, and `unavailable` once the runtime drains or stops. What keeps the program from starting is its
+    /// [`Exit`](crate::Exit).
+    pub fn spawn(&self, id: &str, options: ProcessOptions) -> Result<Process, CallError> {
+        self.0.programs.spawn(id, options)
+    }
+
+    /// The ids of all processes that can be spawned, in order.
+    pub fn processes(&self) -> Vec<FunctionId> {
+        self.0.programs.ids()
     }
 
     /// The ids of all functions, in order.
@@ -166,16 +181,23 @@ impl Runtime {
         self.0.engine.instances_available()
     }
 
-    /// Takes no new calls from now on, and waits until those that run or wait have finished, for `within` at most. Returns
-    /// how many are left. The tree goes on: [`Runtime::shutdown`] ends it.
+    /// Takes no new calls from now on, and waits until those that run or wait, and what they call in turn, have finished,
+    /// for `within` at most; spawns no new processes either, and lets those that run be. Returns how many calls are left. The tree goes on: [`Runtime::shutdown`] ends it.
     pub async fn drain(&self, within: Duration) -> usize {
         let gates = self.0.directory.gates();
-        // All close before any is waited for.
+        let inside = || gates.iter().map(|gate| gate.inside()).sum::<usize>();
         gates.iter().for_each(|gate| gate.close());
-        match tokio::time::timeout(within, join_all(gates.iter().map(|gate| gate.drain()))).await {
-            Ok(_) => 0,
-            Err(_) => gates.iter().map(|gate| gate.inside()).sum(),
+        self.0.programs.close();
+        let emptied = async {
+            // Nested calls come and go for as long as the calls that make them run: all gates are looked at together.
+            while inside() > 0 {
+                tokio::time::sleep(DRAIN_LOOK_EVERY).await;
+            }
+        };
+        if tokio::time::timeout(within, emptied).await.is_ok() {
+            gates.iter().for_each(|gate| gate.lock());
         }
+        inside()
     }
 
     /// Stops: no new calls from now on; calls that run or wait finish within `drain`; then the tree ends, and what has no
@@ -206,57 +228,6 @@ impl Drop for Inner {
     fn drop(&mut self) {
         if !self.linked {
             self.root.stop(None);
-        }
-    }
-}
-
-impl Entry {
-    /// Counts a call that ends here when the result is an error.
-    fn refusing<T>(&self, result: Result<T, CallError>) -> Result<T, CallError> {
-        result.inspect_err(|error| self.metrics.answered(Err(error)))
-    }
-}
-
-async fn invoke(entry: &Entry, args: Payload, options: CallOptions) -> Result<Answer, CallError> {
-    let now = Instant::now();
-    let permit = match options.deadline(now) {
-        Some(deadline) => tokio::time::timeout_at(deadline.into(), entry.gate.enter()).await.unwrap_or_else(|_| {
-            Err(CallError::new(
-                ErrorKind::Timeout,
-                "the caller's timeout passed while the call waited for room in the queue",
-            ))
-        }),
-        None => entry.gate.enter().await,
-    };
-    let permit = match entry.refusing(permit) {
-        Ok(permit) => permit,
-        Err(error) => {
-            // A refusal never waits: a caller that tries again at once would keep its thread from the dispatcher.
-            tokio::task::yield_now().await;
-            return Err(error);
-        }
-    };
-    let (sender, receiver) = oneshot::channel();
-    let reply = Arc::new(Reply::new(Port::Future(sender), permit, entry.metrics.clone()));
-    let mut caller = Caller { dispatcher: &entry.dispatcher, reply: Some(Arc::downgrade(&reply)) };
-    // A dispatcher that is gone drops the message, which answers.
-    drop(entry.dispatcher.cast(CallMessage::admitted(Call::new(args, &options, now, reply))));
-    let answer = receiver.await;
-    caller.reply = None;
-    answer.unwrap_or_else(|_| Err(CallError::new(ErrorKind::Internal, "the call was lost")))
-}
-
-/// Cancels the call when it is dropped before the answer has come.
-struct Caller<'a> {
-    dispatcher: &'a ActorRef<CallMessage>,
-    reply: Option<Weak<Reply>>,
-}
-
-impl Drop for Caller<'_> {
-    fn drop(&mut self) {
-        if let Some(reply) = self.reply.take() {
-            // Without a dispatcher there is nothing to cancel.
-            drop(self.dispatcher.cast(CallMessage::cancel(reply)));
         }
     }
 }

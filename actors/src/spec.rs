@@ -7,6 +7,7 @@ mod capabilities;
 mod limits;
 mod network;
 mod pool;
+mod process;
 
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 
@@ -14,6 +15,7 @@ pub use capabilities::{Capabilities, Capability};
 pub use limits::Limits;
 pub use network::{Network, NetworkPattern, NetworkPatternError};
 pub use pool::{OnFull, PoolKind, PoolSpec, PoolSpecError, Sizing};
+pub use process::ProcessSpec;
 
 use crate::executor::Executor;
 
@@ -168,7 +170,9 @@ impl fmt::Debug for Source {
 /// The WASI world a guest sees. `Debug` only counts the arguments, which may hold secrets.
 #[derive(Clone, Default)]
 pub struct WasiSpec {
-    /// Arguments after `argv[0]`, which is the entry's name.
+    /// `argv[0]`. Default is the name of the entry.
+    pub program: Option<String>,
+    /// Arguments after `argv[0]`.
     pub args: Vec<String>,
     /// The guest's initial working directory, absolute. Default is none.
     pub cwd: Option<String>,
@@ -183,6 +187,7 @@ pub struct WasiSpec {
 impl fmt::Debug for WasiSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WasiSpec")
+            .field("program", &self.program)
             .field("args", &format_args!("{} of them", self.args.len()))
             .field("cwd", &self.cwd)
             .field("env", &self.env)
@@ -268,8 +273,17 @@ impl FunctionSpec {
     pub fn validate(&self) -> Result<(), SpecError> {
         self.pool.validate()?;
         self.limits.validate()?;
-        let Code::Wasm(wasm) = &self.code else { return Ok(()) };
-        if wasm.reuse == 0 {
+        match &self.code {
+            Code::Wasm(wasm) => wasm.validate(),
+            Code::Custom(_) => Ok(()),
+        }
+    }
+}
+
+impl WasmSpec {
+    /// Checks what types cannot.
+    pub(crate) fn validate(&self) -> Result<(), SpecError> {
+        if self.reuse == 0 {
             return Err(SpecError::Reuse);
         }
         let absolute = |field, path: &str| {
@@ -282,12 +296,12 @@ impl FunctionSpec {
                 expected: "a guest path is absolute, without `..`",
             })
         };
-        if let Some(cwd) = &wasm.wasi.cwd {
+        if let Some(cwd) = &self.wasi.cwd {
             absolute("wasi.cwd", cwd)?;
         }
-        for (index, mount) in wasm.wasi.mounts.iter().enumerate() {
+        for (index, mount) in self.wasi.mounts.iter().enumerate() {
             absolute("wasi.mounts.guest", &mount.guest)?;
-            if wasm.wasi.mounts[..index].iter().any(|other| other.guest == mount.guest) {
+            if self.wasi.mounts[..index].iter().any(|other| other.guest == mount.guest) {
                 let found = mount.guest.clone();
                 return Err(SpecError::GuestPath {
                     field: "wasi.mounts.guest",

@@ -1,8 +1,10 @@
 //! WebAssembly: engine, compilation, linking, values. Implements [`crate::executor`]; knows nothing of actors.
 
 mod cache;
+mod command;
 mod engine;
 mod error;
+mod funcs;
 mod host;
 mod instance;
 mod limits;
@@ -10,6 +12,7 @@ mod link;
 mod method;
 mod names;
 mod network;
+mod pipe;
 mod prepare;
 mod source;
 mod stdio;
@@ -25,6 +28,7 @@ pub use error::{PrepareError, PrepareWarning};
 pub use host::{GuestState, HostInterface, Link};
 pub use instance::WasmFunction;
 pub use network::{NetworkOptions, REQUESTS_MAX, Resolver, SOCKETS_MAX, SystemResolver, TrustedRoots};
+pub use pipe::{Stdin, Stdio, Stdout};
 pub use prepare::Prepared;
 pub use stdio::{LINE_BYTES_MAX, LINES_PER_SECOND_MAX};
 pub use value::{JsonVal, Signature, UnsupportedType, ValueError, WitType, decode, payload_bytes, to_json};

@@ -21,16 +21,17 @@ esac
 # Which registries hold a copy of which guest.
 copies() {
   case $1 in
-    compute) echo compute document/entries document/again document/fields ;;
+    compute) echo compute document/entries document/again document/fields funcs ;;
     greet) echo document/entries ;;
     mapper) echo pipeline document/entries ;;
     sleep_test) echo sleep document/entries ;;
     files) echo env-and-mounts document/fields ;;
     stress) echo limits ;;
+    pricing) echo funcs ;;
     net | fetch) echo network ;;
   esac
 }
-guests=(compute greet mapper sleep_test files stress net fetch)
+guests=(compute greet mapper sleep_test files stress pricing net fetch)
 
 builtins=(/usr/lib/llvm-14/lib/clang/*/lib/wasi/libclang_rt.builtins-wasm32.a)
 if ! command -v clang-14 >/dev/null || [ ! -f /usr/include/wasm32-wasi/stdio.h ] || [ ! -f "${builtins[0]}" ]; then

@@ -1,4 +1,4 @@
-//! `greenroom run`: the whole tree, until a signal ends it.
+//! `greenroom run`: the whole tree, until a signal ends it. Running one command is the business of `command`.
 
 use std::{
     future::pending,
@@ -15,21 +15,31 @@ use tokio::net::TcpListener;
 use super::{
     RegistryOptions,
     check::pool,
+    command,
     failure::Failure,
     metrics,
-    options::duration,
+    options::{Format, duration},
     output::counted,
     signals::Signals,
     target::{load, log_warnings},
 };
-use crate::{Runtime, registry::Registry};
+use crate::{
+    Runtime,
+    registry::{Command, Registry},
+};
 
 pub(super) const HELP: &str = "\
 The first SIGINT or SIGTERM ends the run: no new calls, and running calls finish within --drain. A second one stops at
 once. Exit code 0 when every call had finished, 1 when some were cut off or the run could not start.
 
-Example:
-  greenroom run --metrics 127.0.0.1:9464 registry-examples/compute";
+`run ROOT list` shows the registry's commands, `run ROOT NAME [ARG…]` runs one: options go before ROOT, everything after
+NAME is the command's own. No metrics are served then, and the exit code is the command's; one that does not exit by itself
+gives that of its error, as `call` does, or 130 or 143 after a signal.
+
+Examples:
+  greenroom run --metrics 127.0.0.1:9464 registry-examples/compute
+  greenroom run registry-examples/commands list
+  greenroom run registry-examples/commands count --lines < README.md";
 
 /// What `run` is told.
 #[derive(Debug, Args)]
@@ -37,15 +47,32 @@ pub(super) struct Options {
     /// The registry's folder
     #[arg(value_hint = ValueHint::DirPath)]
     root: PathBuf,
-    /// Where to serve Prometheus metrics, at /metrics: HOST:PORT, or `off`. Port 0 takes any that is free
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464", value_parser = metrics_address)]
-    metrics: MetricsAddress,
-    /// How long running calls may take to finish at the end: seconds, or `500ms`, `1m`
-    #[arg(long, value_name = "TIME", default_value = "10", value_parser = duration)]
-    drain: Duration,
+    /// `list`, or a command of the registry and its arguments: that alone is run, with this terminal's input and output
+    #[arg(value_names = ["NAME", "ARG"], num_args = 0.., trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<String>,
+    /// Where to serve Prometheus metrics, at /metrics: HOST:PORT, or `off`. Port 0 takes any that is free. Default is
+    /// 127.0.0.1:9464
+    #[arg(long, value_name = "ADDR", value_parser = metrics_address, conflicts_with = "command")]
+    metrics: Option<MetricsAddress>,
+    /// How long running calls may take to finish at the end: seconds, or `500ms`, `1m`. Default is 10
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "command")]
+    drain: Option<Duration>,
     #[command(flatten)]
     registry: RegistryOptions,
 }
+
+impl Options {
+    /// Whether one command is run, and not the tree.
+    pub(super) fn is_command(&self) -> bool {
+        !self.command.is_empty()
+    }
+}
+
+/// Where metrics are served unless the user says otherwise.
+const METRICS_DEFAULT: &str = "127.0.0.1:9464";
+
+/// How long a drain may take unless the user says otherwise.
+const DRAIN_DEFAULT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone)]
 enum MetricsAddress {
@@ -65,10 +92,20 @@ fn metrics_address(text: &str) -> Result<MetricsAddress, String> {
     }
 }
 
+/// Does what the user asked for: the list of commands, one of them, or the tree.
+pub(super) async fn run(options: Options, format: Format) -> Result<ExitCode, Failure> {
+    match options.command.split_first() {
+        Some((name, [])) if name == Command::LIST => command::list(&options.root, &options.registry, format).await,
+        Some((name, args)) => command::run(&options.root, name, args.to_vec(), &options.registry).await,
+        None => tree(options).await,
+    }
+}
+
 /// Starts the tree and keeps it until signals end it.
-pub(super) async fn run(options: Options) -> Result<ExitCode, Failure> {
+async fn tree(options: Options) -> Result<ExitCode, Failure> {
     let mut signals = Signals::new().context("signals cannot be heard")?;
-    let recorded = match &options.metrics {
+    let metrics = options.metrics.clone().unwrap_or_else(|| MetricsAddress::On(METRICS_DEFAULT.to_owned()));
+    let recorded = match &metrics {
         MetricsAddress::Off => None,
         MetricsAddress::On(address) => Some((address, metrics::record()?)),
     };
@@ -89,7 +126,7 @@ pub(super) async fn run(options: Options) -> Result<ExitCode, Failure> {
             }
         },
     };
-    let cut_off = serve(&runtime, scrapes, options.drain, async || signals.next().await).await;
+    let cut_off = serve(&runtime, scrapes, options.drain.unwrap_or(DRAIN_DEFAULT), async || signals.next().await).await;
     Ok(if cut_off == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

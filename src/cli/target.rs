@@ -1,9 +1,9 @@
-//! The one function that a command calls: finds it in the registry, and starts a runtime of it alone.
+//! The one function that a command calls: finds it in the registry, and starts a runtime of what the call may reach.
 
 use std::path::Path;
 
 use anyhow::Context;
-use greenroom_actors::spec::FunctionId;
+use greenroom_actors::spec::{Capability, Code, FunctionId};
 
 use super::{
     arguments,
@@ -19,7 +19,7 @@ use crate::{
 /// Names of candidates that an error lists, at most.
 const CANDIDATES_MAX: usize = 10;
 
-/// A runtime of one function.
+/// A runtime of one function, and of all others if it may call them.
 pub(super) struct Target {
     pub(super) runtime: Runtime,
     pub(super) id: FunctionId,
@@ -32,7 +32,11 @@ impl Target {
         let (registry, warnings) = load(root, options).await?;
         let id = find(&registry, name)?;
         log_warnings(&warnings, |entry| entry == Some(&id));
-        let runtime = Runtime::builder().loaded(registry).only([id.as_str()]).cache(options.cache()).start().await?;
+        let mut builder = Runtime::builder();
+        if !may_call_others(&registry, &id) {
+            builder = builder.only([id.as_str()]);
+        }
+        let runtime = builder.loaded(registry).cache(options.cache()).start().await?;
         let signature = runtime.signature(id.as_str())?;
         Ok(Self { runtime, id, signature })
     }
@@ -63,6 +67,12 @@ impl Target {
         }
         Failure::Call(error, hints)
     }
+}
+
+fn may_call_others(registry: &Registry, id: &FunctionId) -> bool {
+    registry.functions().iter().any(|function| {
+        matches!(&function.code, Code::Wasm(wasm) if function.id == *id && wasm.imports.has(Capability::Funcs))
+    })
 }
 
 /// Loads a registry. Its warnings are given back.
@@ -103,7 +113,11 @@ fn find(registry: &Registry, name: &str) -> Result<FunctionId, CallError> {
     }
     let same = |id: &FunctionId| id.as_str() == name || (!name.contains(':') && id.name() == name);
     if let Some(entry) = registry.entries().iter().find(|entry| same(&entry.id)) {
-        let message = format!("`{}` is of kind {}, which cannot be called", entry.id, entry.kind);
+        let advice = match registry.processes().iter().any(|process| process.id == entry.id) {
+            true => format!("; run it: `greenroom run ROOT {}`", entry.id),
+            false => String::new(),
+        };
+        let message = format!("`{}` is of kind {}, which cannot be called{advice}", entry.id, entry.kind);
         return Err(CallError::new(ErrorKind::Invalid, message));
     }
     let near = match name.contains(':') {

@@ -340,14 +340,7 @@ fn word(scope: &mut Scope<'_>, pair: &Pair, shape: &'static Shape, path: FieldPa
 fn capability(scope: &mut Scope<'_>, pair: &Pair, path: FieldPath<'_>) {
     let text = pair.value.text().unwrap_or_default();
     let shown = pair.value.scalar().map(super::document::Scalar::shown).unwrap_or_default();
-    let provided = || Capability::ALL.into_iter().filter(|known| !kinds::CAPABILITIES_NOT_PROVIDED.contains(known));
     match text.parse::<Capability>() {
-        Ok(known) if kinds::CAPABILITIES_NOT_PROVIDED.contains(&known) => {
-            scope
-                .error(place(pair), path, format!("this version does not provide `{known}`"))
-                .label("remove this grant")
-                .help("the guest may still import it: a call of it then traps, and says why");
-        }
         Ok(_) => {}
         Err(_) => {
             let near = match Capability::of_import(text) {
@@ -358,7 +351,7 @@ fn capability(scope: &mut Scope<'_>, pair: &Pair, path: FieldPath<'_>) {
             if let Some(near) = near {
                 error.label(format!("did you mean `{near}`?"));
             }
-            error.help(format!("there are {}", provided().map(Capability::name).collect::<Vec<_>>().join(", ")));
+            error.help(format!("there are {}", Capability::ALL.map(Capability::name).join(", ")));
         }
     }
 }

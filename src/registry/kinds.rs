@@ -1,6 +1,6 @@
 //! The one table of kinds and fields. What follows from an entry's fields is `validate`'s business.
 
-use greenroom_actors::spec::{Capability, PoolKind, PoolSpec};
+use greenroom_actors::spec::{PoolKind, PoolSpec};
 
 use super::shape::{
     Field, Kind, Role,
@@ -12,6 +12,7 @@ use super::shape::{
 
 pub(super) const FUNCTION_WAT: &str = "function.wat";
 pub(super) const FUNCTION_WASM: &str = "function.wasm";
+pub(super) const PROCESS_WASM: &str = "process.wasm";
 pub(super) const STORAGE_MEMORY: &str = "env.storage.memory";
 pub(super) const STORAGE_FILE: &str = "env.storage.file";
 pub(super) const STORAGE_OS: &str = "env.storage.os";
@@ -22,9 +23,6 @@ const FUNCTIONS: &[&str] = &[FUNCTION_WAT, FUNCTION_WASM, "function.lua"];
 const DIRECTORIES: &[&str] = &["fs.directory"];
 const VARIABLES: &[&str] = &["env.variable"];
 const STORAGES: &[&str] = &[STORAGE_MEMORY, STORAGE_FILE, STORAGE_OS, STORAGE_STATIC, STORAGE_ROUTER];
-
-/// The capability groups that this version knows but does not provide.
-pub(super) const CAPABILITIES_NOT_PROVIDED: &[Capability] = &[Capability::Funcs];
 
 /// The fields of a registry file.
 pub(super) const FILE: &[Field] = &[
@@ -127,6 +125,17 @@ const WASM_FIELDS: &[Field] = &[
     LIMITS_FIELD,
 ];
 
+const PROCESS_FIELDS: &[Field] = &[
+    Field::new("fs", Reference(DIRECTORIES), "The `fs.directory` entry that holds the binary.").required(),
+    Field::new("path", Text, "The path of the `.wasm` file inside that directory.").required(),
+    Field::new("hash", Hash, "The SHA-256 of the file: `sha256:` and 64 hexadecimal digits.").required(),
+    Field::new("method", Text, "The export to run, which takes no parameters.").default("\"run\""),
+    WIT,
+    IMPORTS,
+    WASI_FIELD,
+    LIMITS_FIELD,
+];
+
 const DIRECTORY_FIELDS: &[Field] = &[
     Field::new("directory", Text, "The directory, relative to the registry root unless it is absolute.").required(),
     Field::new("base", Choice(&["root", "module"]), "`module` makes `directory` relative to the YAML file.")
@@ -163,6 +172,12 @@ const fn kind(name: &'static str, role: Role, about: &'static str, fields: &'sta
 pub(super) const KINDS: &[Kind] = &[
     kind(FUNCTION_WAT, Role::Function, "A function given as WebAssembly text.", WAT_FIELDS),
     kind(FUNCTION_WASM, Role::Function, "A function given as a WebAssembly binary.", WASM_FIELDS),
+    kind(
+        PROCESS_WASM,
+        Role::Process,
+        "A WebAssembly program that runs until it exits. `meta.command` makes it a command.",
+        PROCESS_FIELDS,
+    ),
     kind("fs.directory", Role::Directory, "A directory of the host.", DIRECTORY_FIELDS),
     kind("env.variable", Role::Variable, "A named value, kept in a storage.", VARIABLE_FIELDS),
     kind(STORAGE_MEMORY, Role::Storage, "Values kept in memory, gone when the process ends.", &[]),
@@ -180,7 +195,6 @@ pub(super) const KINDS: &[Kind] = &[
         "Several storages: the first that has a value gives it, the first that can be written takes it.",
         &[Field::new("storages", List(&Reference(STORAGES)), "The storages, in order.").required()],
     ),
-    kind("process.wasm", Role::Unserved, "A long-running WebAssembly process.", &[]),
     kind("function.lua", Role::Unserved, "A function written in Lua.", &[]),
     kind("library.lua", Role::Unserved, "Lua code that functions share.", &[]),
     kind("http.service", Role::Unserved, "An HTTP server.", &[]),

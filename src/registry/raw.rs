@@ -207,7 +207,7 @@ impl Index {
             }
             None => {
                 let near = closest(text, kinds::KINDS.iter().map(|kind| kind.name));
-                let names: Vec<_> = [Role::Function, Role::Directory, Role::Variable, Role::Storage]
+                let names: Vec<_> = [Role::Function, Role::Process, Role::Directory, Role::Variable, Role::Storage]
                     .into_iter()
                     .flat_map(known)
                     .map(|kind| kind.name)

@@ -103,11 +103,7 @@ fn shape(shape: &Shape) -> Value {
         Shape::Destination => {
             json!({ "type": "string", "pattern": either(r".+:(\*|[0-9]{1,5}(-[0-9]{1,5})?)") })
         }
-        Shape::Capability => {
-            let provided =
-                Capability::ALL.into_iter().filter(|known| !kinds::CAPABILITIES_NOT_PROVIDED.contains(known));
-            choice(&provided.map(Capability::name).collect::<Vec<_>>())
-        }
+        Shape::Capability => choice(&Capability::ALL.map(Capability::name)),
         Shape::List(Shape::Anything) => json!({ "type": "array" }),
         Shape::List(item) => json!({ "type": "array", "items": self::shape(item) }),
         Shape::Table(value) => json!({ "type": "object", "additionalProperties": self::shape(value) }),

@@ -64,6 +64,7 @@ pub(super) struct Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Function,
+    Process,
     Directory,
     Storage,
     Variable,

@@ -4,12 +4,15 @@
 mod directory;
 mod network;
 mod pool;
+mod process;
 mod wasi;
 
 use std::{collections::HashMap, io::ErrorKind, path::PathBuf, sync::Arc, time::Duration};
 
 use cap_std::{ambient_authority, fs::Dir};
-use greenroom_actors::spec::{Capabilities, Capability, Code, FunctionId, FunctionSpec, Limits, Source, WasmSpec};
+use greenroom_actors::spec::{
+    Capabilities, Capability, Code, FunctionId, FunctionSpec, Limits, Source, SpecError, WasmSpec,
+};
 
 use super::{
     Transport,
@@ -31,13 +34,20 @@ pub(super) struct Function {
     pub(super) max_body_bytes: Option<u64>,
 }
 
-/// Makes every function whose entry is sound, in the order of ids, and reports what is wrong with the others.
+/// What can run, in the order of ids.
+#[derive(Default)]
+pub(super) struct Runnable {
+    pub(super) functions: Vec<Function>,
+    pub(super) processes: Vec<process::Process>,
+}
+
+/// Makes every function and process whose entry is sound, and reports what is wrong with the others.
 pub(super) fn validate(
     root: &std::path::Path,
     index: &mut Index,
     expanded: &Expanded,
     out: &mut Diagnostics,
-) -> Vec<Function> {
+) -> Runnable {
     let mut directories = HashMap::new();
     for number in 0..index.entries.len() {
         let (Some(entry), Some(node)) = (index.entries.get(number), expanded.nodes.get(number)) else { continue };
@@ -51,23 +61,25 @@ pub(super) fn validate(
         }
     }
     let root_dir = Dir::open_ambient_dir(root, ambient_authority()).ok();
-    let mut functions = Vec::new();
+    let mut runnable = Runnable::default();
+    let mut commands = Vec::new();
     for number in index.in_id_order().collect::<Vec<_>>() {
         let (Some(entry), Some(node)) = (index.entries.get(number), expanded.nodes.get(number)) else { continue };
-        if entry.kind.is_none_or(|kind| kind.role != Role::Function) {
-            continue;
-        }
+        let Some(role @ (Role::Function | Role::Process)) = entry.kind.map(|kind| kind.role) else { continue };
         let scope = Scope { id: Some(&entry.id), index: Some(index), ..Scope::of_file(&entry.file, out) };
         let sound_fields = !index.failed[number];
         let environment = &expanded.environment;
         let mut reader = Reader { scope, entry, node, directories: &directories, root: root_dir.as_ref(), environment };
-        let function = reader.function(sound_fields);
-        match function {
-            Some(function) => functions.push(function),
-            None => index.failed[number] = true,
-        }
+        let sound = match role {
+            Role::Process => {
+                let process = reader.process(sound_fields, &mut commands);
+                process.map(|process| runnable.processes.push(process)).is_some()
+            }
+            _ => reader.function(sound_fields).map(|function| runnable.functions.push(function)).is_some(),
+        };
+        index.failed[number] |= !sound;
     }
-    functions
+    runnable
 }
 
 /// An `fs.directory` that is there.
@@ -92,10 +104,7 @@ impl<'a> Reader<'a> {
         let limits = self.limits();
         let pool = self.pool();
         let (source, sha256) = match self.entry.kind_name.as_str() {
-            kinds::FUNCTION_WASM => {
-                let hash = self.node.get("hash").and_then(|hash| check::sha256(hash.text()?).ok());
-                (self.file(), hash.map(Some))
-            }
+            kinds::FUNCTION_WASM => (self.file(), self.hash().map(Some)),
             _ => (self.text(limits.max_module_bytes), Some(None)),
         };
         let wasi = self.wasi();
@@ -111,20 +120,31 @@ impl<'a> Reader<'a> {
             reuse,
         };
         let spec = FunctionSpec { id: self.entry.id.clone(), code: Code::Wasm(wasm), pool, limits };
-        if !sound_fields || self.scope.failed {
-            return None;
-        }
-        if let Err(error) = spec.validate() {
-            // Everything that a spec cannot be is checked above with its place; this is for rules that come later.
-            self.scope.error(self.entry.name_span.clone(), FieldPath::Root, error.to_string());
-            return None;
-        }
+        let valid = spec.validate();
+        self.sound(sound_fields, valid)?;
         let transport = match self.node.get("transport").and_then(|node| node.text()) {
             Some("wasi-http") => Transport::WasiHttp,
             _ => Transport::Payload,
         };
         let max_body_bytes = self.node.get("limits").and_then(|limits| limits.get("max_body_bytes")?.count());
         Some(Function { spec, transport, max_body_bytes })
+    }
+
+    /// Gives up when there was any fault.
+    fn sound(&mut self, sound_fields: bool, valid: Result<(), SpecError>) -> Option<()> {
+        if !sound_fields || self.scope.failed {
+            return None;
+        }
+        if let Err(error) = valid {
+            // Everything that a spec cannot be is checked before with its place; this is for rules that come later.
+            self.scope.error(self.entry.name_span.clone(), FieldPath::Root, error.to_string());
+            return None;
+        }
+        Some(())
+    }
+
+    fn hash(&self) -> Option<[u8; 32]> {
+        self.node.get("hash").and_then(|hash| check::sha256(hash.text()?).ok())
     }
 
     fn imports(&self) -> Capabilities {

@@ -28,66 +28,65 @@ pub(crate) struct Gate {
     capacity: u32,
     buffer: usize,
     on_full: OnFull,
-    draining: AtomicBool,
+    closed: AtomicBool,
 }
 
 impl Gate {
     pub(crate) fn new(id: FunctionId, pool: &PoolSpec) -> Self {
         let capacity = u32::try_from(pool.buffer.saturating_add(pool.sizing.workers_max())).unwrap_or(u32::MAX);
         let room = Arc::new(Semaphore::new(capacity as usize));
-        Self { id, room, capacity, buffer: pool.buffer, on_full: pool.on_full, draining: AtomicBool::new(false) }
+        Self { id, room, capacity, buffer: pool.buffer, on_full: pool.on_full, closed: AtomicBool::new(false) }
     }
 
-    /// Takes room for a call, or says at once why there is none.
-    pub(crate) fn try_enter(&self) -> Result<Permit, CallError> {
-        self.open()?;
+    /// Takes room for a call, or says at once why there is none. A closed gate lets `nested` calls in all the same: the
+    /// calls that make them were let in before, and are to finish.
+    pub(crate) fn try_enter(&self, nested: bool) -> Result<Permit, CallError> {
+        self.open(nested)?;
         match self.room.clone().try_acquire_owned() {
             Ok(room) => Ok(Permit { _room: room }),
-            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {
-                self.open()?;
+            Err(TryAcquireError::Closed) => Err(self.stopping()),
+            Err(TryAcquireError::NoPermits) => {
+                self.open(nested)?;
                 Err(self.full())
             }
         }
     }
 
     /// Takes room for a call; waits for it where the pool says `on_full: wait`.
-    pub(crate) async fn enter(&self) -> Result<Permit, CallError> {
-        match (self.try_enter(), self.on_full) {
+    pub(crate) async fn enter(&self, nested: bool) -> Result<Permit, CallError> {
+        match (self.try_enter(nested), self.on_full) {
             (Err(error), OnFull::Wait) if error.kind() == ErrorKind::RateLimited => {
-                let room = self.room.clone().acquire_owned().await;
+                let room = self.room.clone().acquire_owned().await.map_err(|_| self.stopping())?;
                 // A gate that closed meanwhile is not full: trying again would not help.
-                self.open()?;
-                room.map(|room| Permit { _room: room }).map_err(|_| self.full())
+                self.open(nested)?;
+                Ok(Permit { _room: room })
             }
             (result, _) => result,
         }
     }
 
-    /// Lets no call in from now on, and returns when the last one inside has been answered.
-    pub(crate) async fn drain(&self) {
-        self.close();
-        if let Ok(all) = self.room.acquire_many(self.capacity).await {
-            // Whoever looked whether the gate is open just before it closed meets a closed semaphore.
-            self.room.close();
-            drop(all);
-        }
+    /// Lets no call in from now on, but nested ones.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
     }
 
-    /// Calls that run or wait. Meant for a closed gate that nobody drains at the moment: a drain holds room itself.
+    /// Lets nobody in from now on, not even who looked just before whether the gate is open.
+    pub(crate) fn lock(&self) {
+        self.close();
+        self.room.close();
+    }
+
+    /// Calls that run or wait.
     pub(crate) fn inside(&self) -> usize {
         (self.capacity as usize).saturating_sub(self.room.available_permits())
     }
 
-    /// Lets no call in from now on.
-    pub(crate) fn close(&self) {
-        self.draining.store(true, Ordering::Release);
+    fn open(&self, nested: bool) -> Result<(), CallError> {
+        if nested || !self.closed.load(Ordering::Acquire) { Ok(()) } else { Err(self.stopping()) }
     }
 
-    fn open(&self) -> Result<(), CallError> {
-        if !self.draining.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        Err(CallError::new(ErrorKind::Unavailable, format!("`{}` is shutting down and takes no new calls", self.id)))
+    fn stopping(&self) -> CallError {
+        CallError::new(ErrorKind::Unavailable, format!("`{}` is shutting down and takes no new calls", self.id))
     }
 
     fn full(&self) -> CallError {
@@ -101,8 +100,6 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt;
-
     use super::*;
     use crate::spec::PoolSpec;
 
@@ -114,52 +111,59 @@ mod tests {
     #[tokio::test]
     async fn a_full_gate_refuses_and_room_comes_back() {
         let gate = gate(OnFull::Refuse);
-        let first = gate.enter().await.expect("room for the running call");
-        let _second = gate.enter().await.expect("room for the waiting call");
-        let refused = gate.enter().await.expect_err("no room for a third");
+        let first = gate.enter(false).await.expect("room for the running call");
+        let _second = gate.enter(false).await.expect("room for the waiting call");
+        let refused = gate.enter(false).await.expect_err("no room for a third");
         assert_eq!(refused.kind(), ErrorKind::RateLimited);
         assert!(refused.message().contains("pool.buffer is 1"), "{refused}");
         drop(first);
-        gate.enter().await.expect("room came back");
+        gate.enter(false).await.expect("room came back");
     }
 
     #[tokio::test]
-    async fn a_drain_that_is_given_up_leaves_the_calls_inside_countable() {
+    async fn a_closed_gate_lets_nested_calls_in_until_it_is_locked() {
         let gate = gate(OnFull::Refuse);
-        let _inside = gate.enter().await.expect("room");
-        assert!(gate.drain().now_or_never().is_none());
+        let inside = gate.enter(false).await.expect("room");
+        gate.close();
         assert_eq!(gate.inside(), 1);
+        assert_eq!(gate.enter(false).await.expect_err("closed").kind(), ErrorKind::Unavailable);
+        let nested = gate.enter(true).await.expect("the call that makes it was let in before");
+        assert_eq!(gate.inside(), 2);
+        drop((inside, nested));
+        assert_eq!(gate.inside(), 0);
+        gate.lock();
+        assert_eq!(gate.enter(true).await.expect_err("locked").kind(), ErrorKind::Unavailable);
+        assert_eq!(gate.inside(), 0);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_at_a_gate_that_closes_hears_that_it_stops() {
+        let gate = Arc::new(gate(OnFull::Wait));
+        let inside = [gate.enter(false).await.expect("room"), gate.enter(false).await.expect("room")];
+        let waiting = |nested| {
+            let gate = gate.clone();
+            tokio::spawn(async move { gate.enter(nested).await.map(drop) })
+        };
+        let (outside, nested) = (waiting(false), waiting(true));
+        tokio::task::yield_now().await;
+        gate.close();
+        drop(inside);
+        assert_eq!(outside.await.expect("no panic").expect_err("closed").kind(), ErrorKind::Unavailable);
+        nested.await.expect("no panic").expect("nested calls finish");
     }
 
     #[tokio::test]
     async fn a_waiting_gate_lets_the_call_in_when_room_comes_back() {
         let gate = Arc::new(gate(OnFull::Wait));
-        let first = gate.enter().await.expect("room");
-        let _second = gate.enter().await.expect("room");
+        let first = gate.enter(false).await.expect("room");
+        let _second = gate.enter(false).await.expect("room");
         let waiting = tokio::spawn({
             let gate = gate.clone();
-            async move { gate.enter().await.map(drop) }
+            async move { gate.enter(false).await.map(drop) }
         });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
         drop(first);
         waiting.await.expect("no panic").expect("room came back");
-    }
-
-    #[tokio::test]
-    async fn draining_ends_with_the_last_call_and_lets_nobody_in() {
-        let gate = Arc::new(gate(OnFull::Refuse));
-        let inside = gate.enter().await.expect("room");
-        let drained = tokio::spawn({
-            let gate = gate.clone();
-            async move { gate.drain().await }
-        });
-        tokio::task::yield_now().await;
-        assert_eq!(gate.enter().await.expect_err("closed").kind(), ErrorKind::Unavailable);
-        assert!(!drained.is_finished());
-        drop(inside);
-        drained.await.expect("no panic");
-        assert_eq!(gate.inside(), 0);
-        assert_eq!(gate.enter().await.expect_err("closed").kind(), ErrorKind::Unavailable);
     }
 }

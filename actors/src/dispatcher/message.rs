@@ -48,12 +48,21 @@ pub(crate) struct Call {
     pub(super) context: Arc<Context>,
     pub(super) arrived: Instant,
     pub(super) deadline: Option<Instant>,
+    /// When it has waited for too long, if no worker has started it by then.
+    pub(super) patience: Option<Instant>,
     pub(super) reply: Arc<Reply>,
 }
 
 impl Call {
     pub(crate) fn new(args: Payload, options: &CallOptions, now: Instant, reply: Arc<Reply>) -> Self {
-        Self { args, context: options.context.clone(), arrived: now, deadline: options.deadline(now), reply }
+        let deadline = options.deadline(now);
+        let context = match deadline == options.context.deadline {
+            true => options.context.clone(),
+            // Nested calls must end when this one must.
+            false => Arc::new(Context { deadline, ..(*options.context).clone() }),
+        };
+        let patience = context.patience().map(|patience| now + patience);
+        Self { args, context, arrived: now, deadline, patience, reply }
     }
 }
 

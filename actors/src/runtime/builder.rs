@@ -1,21 +1,29 @@
 //! Builds a runtime: prepares every function, then starts the tree.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Weak, atomic::AtomicBool},
+};
 
 use futures::{StreamExt, stream};
 use ractor::{Actor, ActorCell};
 
 use super::{Inner, Runtime};
 use crate::{
+    call::Functions,
     directory::Directory,
     dispatcher::Gate,
     executor::Executor,
     function::FunctionParts,
     metrics::FunctionMetrics,
+    process::{Program, Programs},
     root::{Root, RootMessage},
-    spec::{Code, FunctionId, FunctionSpec, SpecError},
+    spec::{Code, FunctionId, FunctionSpec, ProcessSpec, SpecError},
     threads::GuestThreads,
-    wasm::{CacheOptions, Engine, EngineError, EngineOptions, GuestState, HostInterface, NetworkOptions, PrepareError},
+    wasm::{
+        CacheOptions, Engine, EngineError, EngineOptions, GuestState, HostInterface, NetworkOptions, PrepareError,
+        Prepared, WasmFunction,
+    },
 };
 
 /// What a runtime is made of. Every part has a default but the functions.
@@ -23,6 +31,7 @@ use crate::{
 pub struct RuntimeBuilder {
     name: Option<String>,
     functions: Vec<FunctionSpec>,
+    processes: Vec<ProcessSpec>,
     engine: EngineOptions,
     guest_threads: Option<usize>,
 }
@@ -46,8 +55,8 @@ pub enum FunctionFault {
         /// What is wrong.
         fault: PrepareError,
     },
-    /// Two functions have the same id.
-    #[error("{id}: two functions have this id")]
+    /// Two functions or processes have the same id.
+    #[error("{id}: two entries have this id")]
     Duplicate {
         /// The id.
         id: FunctionId,
@@ -94,6 +103,20 @@ impl RuntimeBuilder {
     #[must_use]
     pub fn functions(mut self, specs: impl IntoIterator<Item = FunctionSpec>) -> Self {
         self.functions.extend(specs);
+        self
+    }
+
+    /// Adds a process that can be spawned.
+    #[must_use]
+    pub fn process(mut self, spec: ProcessSpec) -> Self {
+        self.processes.push(spec);
+        self
+    }
+
+    /// Adds processes that can be spawned.
+    #[must_use]
+    pub fn processes(mut self, specs: impl IntoIterator<Item = ProcessSpec>) -> Self {
+        self.processes.extend(specs);
         self
     }
 
@@ -166,13 +189,16 @@ impl RuntimeBuilder {
     }
 
     async fn start_under(self, supervisor: Option<ActorCell>) -> Result<Runtime, StartError> {
-        let Self { name, functions, engine, guest_threads } = self;
+        let Self { name, functions, processes, engine, guest_threads } = self;
         let threads = guest_threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
         let blocking = tokio::runtime::Handle::current();
-        let engine = blocking.spawn_blocking(move || Engine::new(engine)).await.map_err(|_| interrupted())??;
-        let prepared = prepare(&engine, functions, threads).await?;
-        let threads = Arc::new(GuestThreads::start(threads)?);
         let directory = Arc::new(Directory::default());
+        // Weak, because functions in the directory hold the engine.
+        let callable: Weak<dyn Functions> = Arc::downgrade(&(directory.clone() as Arc<dyn Functions>));
+        let made = blocking.spawn_blocking(move || Engine::with_functions(engine, callable));
+        let engine = made.await.map_err(|_| interrupted())??;
+        let (prepared, programs) = prepare(&engine, functions, processes, threads).await?;
+        let threads = Arc::new(GuestThreads::start(threads)?);
         let name: Arc<str> = name.unwrap_or_else(|| "greenroom".to_owned()).into();
         let linked = supervisor.is_some();
         let root_name = Some(name.to_string());
@@ -181,7 +207,14 @@ impl RuntimeBuilder {
             None => Root::spawn(root_name, Root, ()).await,
         };
         let (root, _) = root.map_err(|error| StartError::Actor(error.to_string()))?;
-        let inner = Inner { root, linked, name, directory, engine, threads };
+        let programs = Programs {
+            by_id: programs.into_iter().map(|program| (program.id.clone(), Arc::new(program))).collect(),
+            directory: directory.clone(),
+            threads: threads.clone(),
+            root: root.get_cell(),
+            closed: AtomicBool::new(false),
+        };
+        let inner = Inner { root, linked, name, directory, programs, engine, threads };
         for (spec, executor) in prepared {
             if let Err(error) = inner.add(spec, executor).await {
                 inner.root.stop(None);
@@ -210,54 +243,98 @@ impl Inner {
     }
 }
 
-/// Reads, checks, compiles and links every function, several at a time. One that fails stops none of the others.
+/// What was asked for, before and after it is prepared.
+enum Job {
+    Function(FunctionSpec),
+    Process(ProcessSpec),
+}
+
+enum Done {
+    Function(Box<FunctionSpec>, Arc<dyn Executor>),
+    Process(Program),
+}
+
+type Ready = (Vec<(FunctionSpec, Arc<dyn Executor>)>, Vec<Program>);
+
+/// Reads, checks, compiles and links everything, several at a time. One that fails stops none of the others.
 async fn prepare(
     engine: &Engine,
     functions: Vec<FunctionSpec>,
+    processes: Vec<ProcessSpec>,
     threads: usize,
-) -> Result<Vec<(FunctionSpec, Arc<dyn Executor>)>, StartError> {
+) -> Result<Ready, StartError> {
     let mut seen = std::collections::HashSet::new();
     let mut faults = Vec::new();
-    let unique = functions.into_iter().filter(|spec| {
-        let new = seen.insert(spec.id.clone());
+    let all = functions.into_iter().map(Job::Function).chain(processes.into_iter().map(Job::Process));
+    let unique = all.filter(|job| {
+        let new = seen.insert(job.id().clone());
         if !new {
-            faults.push(FunctionFault::Duplicate { id: spec.id.clone() });
+            faults.push(FunctionFault::Duplicate { id: job.id().clone() });
         }
         new
     });
     let unique: Vec<_> = unique.collect();
-    let jobs = unique.into_iter().map(|spec| {
+    let jobs = unique.into_iter().map(|job| {
         let engine = engine.clone();
-        tokio::task::spawn_blocking(move || prepare_one(&engine, &spec).map(|executor| (spec, executor)))
+        tokio::task::spawn_blocking(move || job.prepare(&engine))
     });
     let mut done = stream::iter(jobs).buffered(threads.max(1));
-    let mut prepared = Vec::new();
+    let (mut ready, mut programs) = (Vec::new(), Vec::new());
     while let Some(job) = done.next().await {
         match job {
-            Ok(Ok(function)) => prepared.push(function),
+            Ok(Ok(Done::Function(spec, executor))) => ready.push((*spec, executor)),
+            Ok(Ok(Done::Process(program))) => programs.push(program),
             Ok(Err(found)) => faults.extend(found),
             Err(_) => return Err(interrupted()),
         }
     }
-    if faults.is_empty() { Ok(prepared) } else { Err(StartError::Functions(faults)) }
+    if faults.is_empty() { Ok((ready, programs)) } else { Err(StartError::Functions(faults)) }
 }
 
-fn prepare_one(engine: &Engine, spec: &FunctionSpec) -> Result<Arc<dyn Executor>, Vec<FunctionFault>> {
-    spec.validate().map_err(|fault| vec![FunctionFault::Spec { id: spec.id.clone(), fault }])?;
-    match &spec.code {
-        Code::Custom(executor) => Ok(executor.clone()),
-        Code::Wasm(wasm) => {
-            let prepared = engine.prepare(&spec.id, wasm, &spec.limits);
-            let prepared = prepared.map_err(|faults| {
-                let with_id = |fault| FunctionFault::Prepare { id: spec.id.clone(), fault };
-                faults.into_iter().map(with_id).collect::<Vec<_>>()
-            })?;
-            for warning in &prepared.warnings {
-                tracing::warn!(function = %spec.id, field = warning.field, "{}", warning.message);
-            }
-            Ok(prepared.function)
+impl Job {
+    fn id(&self) -> &FunctionId {
+        match self {
+            Self::Function(spec) => &spec.id,
+            Self::Process(spec) => &spec.id,
         }
     }
+
+    fn prepare(self, engine: &Engine) -> Result<Done, Vec<FunctionFault>> {
+        match self {
+            Self::Function(spec) => {
+                valid(&spec.id, spec.validate())?;
+                let executor: Arc<dyn Executor> = match &spec.code {
+                    Code::Custom(executor) => executor.clone(),
+                    Code::Wasm(wasm) => compiled(&spec.id, engine.prepare(&spec.id, wasm, &spec.limits))?,
+                };
+                Ok(Done::Function(Box::new(spec), executor))
+            }
+            Self::Process(spec) => {
+                valid(&spec.id, spec.validate())?;
+                let executor = compiled(&spec.id, engine.prepare_process(&spec))?;
+                let metrics = Arc::new(FunctionMetrics::new(spec.id.as_str()));
+                Ok(Done::Process(Program { id: spec.id, limits: spec.limits, executor, metrics }))
+            }
+        }
+    }
+}
+
+fn valid(id: &FunctionId, outcome: Result<(), SpecError>) -> Result<(), Vec<FunctionFault>> {
+    outcome.map_err(|fault| vec![FunctionFault::Spec { id: id.clone(), fault }])
+}
+
+fn compiled(
+    id: &FunctionId,
+    prepared: Result<Prepared, Vec<PrepareError>>,
+) -> Result<Arc<WasmFunction>, Vec<FunctionFault>> {
+    let prepared = prepared.map_err(|faults| {
+        let with_id = |fault| FunctionFault::Prepare { id: id.clone(), fault };
+        faults.into_iter().map(with_id).collect::<Vec<_>>()
+    })?;
+    for warning in &prepared.warnings {
+        tracing::warn!(function = %id, field = warning.field, "{}", warning.message);
+    }
+    Ok(prepared.function)
 }
 
 fn interrupted() -> StartError {

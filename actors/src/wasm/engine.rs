@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use tokio::sync::Semaphore;
@@ -19,7 +19,10 @@ use super::{
     network::{NetworkOptions, SharedNetwork},
     ticker::Ticker,
 };
-use crate::spec::{Capabilities, Limits};
+use crate::{
+    call::Functions,
+    spec::{Capabilities, Limits},
+};
 
 /// Memory maps that one live instance takes, at most, of what `vm.max_map_count` allows a process.
 const MAPS_PER_INSTANCE: usize = 5;
@@ -95,6 +98,8 @@ pub struct Engine(Arc<Shared>);
 struct Shared {
     hosts: Vec<HostInterface>,
     network: Arc<SharedNetwork>,
+    /// What guests may call; none without a runtime.
+    functions: Option<Weak<dyn Functions>>,
     disk: DiskCache,
     compiled: Compiled,
     instances_max: usize,
@@ -123,6 +128,15 @@ impl Engine {
     /// When the options do not fit or the system refuses what every engine needs. A cache or a pool that it refuses is
     /// a warning in the log.
     pub fn new(options: EngineOptions) -> Result<Self, EngineError> {
+        Self::made(options, None)
+    }
+
+    /// An engine whose guests can call functions.
+    pub(crate) fn with_functions(options: EngineOptions, functions: Weak<dyn Functions>) -> Result<Self, EngineError> {
+        Self::made(options, Some(functions))
+    }
+
+    fn made(options: EngineOptions, functions: Option<Weak<dyn Functions>>) -> Result<Self, EngineError> {
         if options.instances_max == 0 {
             return Err(EngineError::NoInstances);
         }
@@ -130,6 +144,7 @@ impl Engine {
         let shared = Shared {
             hosts: options.hosts,
             network: Arc::new(SharedNetwork::new(options.network)),
+            functions,
             disk: DiskCache::open(&options.cache),
             compiled: Compiled::default(),
             instances_max,
@@ -175,6 +190,10 @@ impl Engine {
 
     pub(super) fn network(&self) -> &Arc<SharedNetwork> {
         &self.0.network
+    }
+
+    pub(crate) fn functions(&self) -> Option<&Weak<dyn Functions>> {
+        self.0.functions.as_ref()
     }
 
     pub(crate) fn permits(&self) -> &Arc<Semaphore> {

@@ -2,7 +2,10 @@
 //!
 //! Which WASI interfaces are linked is `link`'s business; where output goes is `stdio`'s.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
 
 use wasmtime::component::{LinkerInstance, ResourceTable};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView, p2::bindings::cli::environment};
@@ -11,10 +14,11 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use super::{
     limits::Limiter,
     network::{FunctionNetwork, Outgoing, SharedNetwork, StoreNetwork},
-    stdio::{GuestLog, GuestOutput, Stream},
+    pipe::{Stdio, Written},
+    stdio::GuestLog,
 };
 use crate::{
-    call::{CallError, Context, ErrorKind},
+    call::{CallError, Context, ErrorKind, Functions},
     spec::{EnvBinding, FunctionId, Limits, WasiSpec},
 };
 
@@ -44,6 +48,8 @@ pub struct GuestState {
     world: Arc<GuestWorld>,
     context: Arc<Context>,
     environment: Vec<(String, String)>,
+    /// What follows the arguments of the entry.
+    arguments: Vec<String>,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     outgoing: Outgoing,
@@ -67,22 +73,40 @@ impl GuestState {
         &mut self.table
     }
 
+    /// What the guest may call; `None` when there is no runtime, or it has ended.
+    pub(super) fn functions(&self) -> Option<Arc<dyn Functions>> {
+        self.world.functions.as_ref()?.upgrade()
+    }
+
     pub(super) fn network(&self) -> &Arc<StoreNetwork> {
         &self.outgoing.0
     }
 
     pub(super) fn new(world: &Arc<GuestWorld>, limits: &Limits) -> Result<Self, CallError> {
+        Ok(Self::of_command(world, limits, Vec::new(), Stdio::default())?.0)
+    }
+
+    /// The state of a program with arguments and streams of its own, and what ends when its output is written.
+    pub(super) fn of_command(
+        world: &Arc<GuestWorld>,
+        limits: &Limits,
+        arguments: Vec<String>,
+        stdio: Stdio,
+    ) -> Result<(Self, Written), CallError> {
         let network = Arc::new(StoreNetwork::new(&world.network));
-        Ok(Self {
+        let (wasi, written) = world.wasi(stdio, &network)?;
+        let state = Self {
             context: Arc::default(),
             environment: world.environment_of_start(),
-            wasi: world.wasi(&network)?,
+            arguments,
+            wasi,
             http: WasiHttpCtx::new(),
             outgoing: Outgoing(network),
             table: ResourceTable::new(),
             limiter: Limiter::new(limits),
             world: Arc::clone(world),
-        })
+        };
+        Ok((state, written))
     }
 
     /// Makes the state that of a new call.
@@ -118,7 +142,7 @@ impl environment::Host for GuestState {
     }
 
     fn get_arguments(&mut self) -> wasmtime::Result<Vec<String>> {
-        Ok(self.world.arguments.clone())
+        Ok(self.world.arguments.iter().chain(&self.arguments).cloned().collect())
     }
 
     fn initial_cwd(&mut self) -> wasmtime::Result<Option<String>> {
@@ -132,20 +156,24 @@ pub(super) struct GuestWorld {
     spec: WasiSpec,
     /// With `argv[0]`.
     arguments: Vec<String>,
+    /// What the guest may call when it has the grant; none without a runtime.
+    functions: Option<Weak<dyn Functions>>,
     log: Arc<GuestLog>,
     network: Arc<FunctionNetwork>,
 }
 
 impl GuestWorld {
-    pub(super) fn new(function: &FunctionId, spec: &WasiSpec, network: &Arc<SharedNetwork>) -> Self {
-        let arguments = std::iter::once(function.name().to_owned()).chain(spec.args.iter().cloned()).collect();
-        Self {
-            function: function.clone(),
-            spec: spec.clone(),
-            arguments,
-            log: Arc::new(GuestLog::new(function)),
-            network: Arc::new(FunctionNetwork::new(function, &spec.network, Arc::clone(network))),
-        }
+    pub(super) fn new(
+        function: &FunctionId,
+        spec: &WasiSpec,
+        functions: Option<Weak<dyn Functions>>,
+        network: &Arc<SharedNetwork>,
+    ) -> Self {
+        let program = spec.program.as_deref().unwrap_or(function.name()).to_owned();
+        let arguments = std::iter::once(program).chain(spec.args.iter().cloned()).collect();
+        let log = Arc::new(GuestLog::new(function));
+        let network = Arc::new(FunctionNetwork::new(function, &spec.network, Arc::clone(network)));
+        Self { function: function.clone(), spec: spec.clone(), arguments, functions, log, network }
     }
 
     /// The variables of a call that starts now.
@@ -178,9 +206,9 @@ impl GuestWorld {
         }
     }
 
-    fn wasi(&self, network: &Arc<StoreNetwork>) -> Result<WasiCtx, CallError> {
+    fn wasi(&self, stdio: Stdio, network: &Arc<StoreNetwork>) -> Result<(WasiCtx, Written), CallError> {
         let mut wasi = WasiCtx::builder();
-        wasi.stdout(GuestOutput::new(&self.log, Stream::Stdout)).stderr(GuestOutput::new(&self.log, Stream::Stderr));
+        let written = stdio.give(&mut wasi, &self.log);
         let network = Arc::clone(network);
         wasi.allow_tcp(true).allow_udp(true).socket_addr_check(move |address, purpose| {
             let allowed = network.allows(address, purpose);
@@ -200,6 +228,6 @@ impl GuestWorld {
                 )
             })?;
         }
-        Ok(wasi.build())
+        Ok((wasi.build(), written))
     }
 }

@@ -55,7 +55,10 @@ impl WasmFunction {
     }
 
     async fn make_instance(&self) -> Result<WasmInstance, CallError> {
-        let state = GuestState::new(&self.world, &self.limits)?;
+        self.instantiate(GuestState::new(&self.world, &self.limits)?).await
+    }
+
+    pub(super) async fn instantiate(&self, state: GuestState) -> Result<WasmInstance, CallError> {
         let mut store = Store::new(&self.stack_engine.engine, state);
         store.limiter(|state| &mut state.limiter);
         store.epoch_deadline_async_yield_and_update(1);
@@ -132,7 +135,7 @@ impl std::fmt::Debug for WasmFunction {
 }
 
 /// One store with one instance.
-struct WasmInstance {
+pub(super) struct WasmInstance {
     store: Store<GuestState>,
     func: Func,
     /// False from the start of a call until its success: a call that failed or was dropped leaves the guest in a state
@@ -162,23 +165,13 @@ impl WasmInstance {
         if !self.usable {
             return Err(internal(format!("`{}`: an instance whose last call failed was called again", self.id)));
         }
-        self.store.data_mut().begin(context)?;
-        self.usable = false;
-        // The deadline is an absolute epoch, and epochs have passed since it was last set.
-        self.store.set_epoch_deadline(1);
-        // Any value: the call overwrites it.
-        let mut results = if self.has_result { vec![Val::Bool(false)] } else { Vec::new() };
-        let outcome = {
-            let _running = self.stack_engine.ticker.running();
-            self.func.call_async(&mut self.store, &args, &mut results).await
-        };
-        if let Err(error) = outcome {
-            if self.is_command && trap::exit_status(&error) == Some(0) {
+        let result = match self.invoke(&args, context).await {
+            Ok(result) => result,
+            Err(error) if self.is_command && trap::exit_status(&error) == Some(0) => {
                 return Ok(Answer::Val(self.has_result.then_some(Val::Result(Ok(None)))));
             }
-            return Err(trap::call_error(&self.id, &self.limits, &error));
-        }
-        let result = results.pop();
+            Err(error) => return Err(self.call_error(&error)),
+        };
         let bytes = result.as_ref().map_or(0, payload_bytes);
         if bytes > self.limits.max_result_bytes {
             return Err(internal(format!(
@@ -191,12 +184,39 @@ impl WasmInstance {
     }
 }
 
+impl WasmInstance {
+    /// Calls the guest. Its instance is not usable while it runs, and not after it failed.
+    pub(super) async fn invoke(&mut self, args: &[Val], context: &Arc<Context>) -> wasmtime::Result<Option<Val>> {
+        self.store.data_mut().begin(context)?;
+        self.usable = false;
+        // The deadline is an absolute epoch, and epochs have passed since it was last set.
+        self.store.set_epoch_deadline(1);
+        // Any value: the call overwrites it.
+        let mut results = if self.has_result { vec![Val::Bool(false)] } else { Vec::new() };
+        {
+            let _running = self.stack_engine.ticker.running();
+            self.func.call_async(&mut self.store, args, &mut results).await?;
+        }
+        Ok(results.pop())
+    }
+
+    /// Linear memory in use, in bytes.
+    pub(super) fn memory(&self) -> u64 {
+        self.store.data().limiter.bytes() as u64
+    }
+
+    /// Why the guest failed, in the words of its callers.
+    pub(super) fn call_error(&self, error: &wasmtime::Error) -> CallError {
+        trap::call_error(&self.id, &self.limits, error)
+    }
+}
+
 impl Instance for WasmInstance {
     fn run<'a>(&'a mut self, args: Payload, context: &'a Arc<Context>) -> BoxFuture<'a, Result<Answer, CallError>> {
         Box::pin(self.call(args, context))
     }
 
     fn memory_bytes(&self) -> u64 {
-        self.store.data().limiter.bytes() as u64
+        self.memory()
     }
 }

@@ -23,6 +23,7 @@ use wasmtime_wasi_http::{
 
 use super::{
     error::{PrepareError, PrepareWarning},
+    funcs,
     host::{GuestState, HostInterface},
     network,
 };
@@ -82,7 +83,7 @@ fn provided(capability: Capability) -> &'static [&'static str] {
             "wasi:sockets/udp-create-socket",
         ],
         Capability::Http => &["wasi:http/types", "wasi:http/outgoing-handler"],
-        Capability::Funcs => &[],
+        Capability::Funcs => &[funcs::INTERFACE],
     }
 }
 
@@ -129,6 +130,9 @@ pub(super) fn provide(linker: &mut Linker<GuestState>, granted: Capabilities) ->
         http_types(l)?;
         outgoing_handler::add_to_linker::<GuestState, WasiHttp>(l, GuestState::http)?;
     }
+    if granted.has(Capability::Funcs) {
+        funcs::provide(l)?;
+    }
     Ok(())
 }
 
@@ -136,6 +140,14 @@ pub(super) fn provide(linker: &mut Linker<GuestState>, granted: Capabilities) ->
 fn http_types(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     types::add_to_linker::<GuestState, WasiHttp>(linker, &types::LinkOptions::default(), GuestState::http)?;
     network::link_error_codes(linker)
+}
+
+/// The versions of a group's interfaces that are provided, up to the last dot.
+fn versions(capability: Capability) -> &'static str {
+    match capability {
+        Capability::Funcs => funcs::VERSIONS,
+        _ => "0.2.",
+    }
 }
 
 /// Adds to a linker of the granted groups what else this component imports: the embedder's interfaces, and traps.
@@ -214,7 +226,7 @@ impl Trap {
 fn state_of(import: &str, granted: Capabilities) -> State {
     let Some(capability) = Capability::of_import(import) else { return State::Embedder };
     let (name, version) = import.split_once('@').unwrap_or((import, ""));
-    if !provided(capability).contains(&name) || !version.starts_with("0.2.") {
+    if !provided(capability).contains(&name) || !version.starts_with(versions(capability)) {
         return State::Trap(Trap::NotProvided);
     }
     if matches!(capability, Capability::Io | Capability::Poll) || granted.has(capability) {

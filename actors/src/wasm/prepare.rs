@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     call::ErrorKind,
-    spec::{FunctionId, Limits, WasmSpec},
+    spec::{FunctionId, Limits, ProcessSpec, WasmSpec},
 };
 
 /// A function that is ready to make instances.
@@ -90,10 +90,27 @@ impl Engine {
             signature: signature.clone(),
             reuse: spec.reuse,
             limits: limits.clone(),
-            world: Arc::new(GuestWorld::new(id, &spec.wasi, self.network())),
+            world: Arc::new(GuestWorld::new(id, &spec.wasi, self.functions().cloned(), self.network())),
             weight,
         };
         Ok(Prepared { function: Arc::new(function), signature, warnings })
+    }
+
+    /// [`Engine::prepare`] for a process.
+    ///
+    /// # Errors
+    /// As there; and when its method takes parameters, which nobody could give it.
+    pub fn prepare_process(&self, process: &ProcessSpec) -> Result<Prepared, Vec<PrepareError>> {
+        let prepared = self.prepare(&process.id, &process.code, &process.limits)?;
+        if prepared.signature.params.is_empty() {
+            return Ok(prepared);
+        }
+        let message = format!(
+            "`{}` takes parameters: func{}; the method of a process takes none",
+            process.code.method, prepared.signature
+        );
+        let notes = vec!["call it as a function, of kind function.wasm; or name the `run` of a command".to_owned()];
+        Err(vec![PrepareError::invalid("method", message).with_notes(notes)])
     }
 
     fn compile(

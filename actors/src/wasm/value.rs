@@ -55,6 +55,11 @@ impl Signature {
         self.result.as_ref().map_or(Ok(()), |ty| ty.refuse_unsupported("result"))
     }
 
+    /// A result of the function as JSON.
+    pub fn json(&self, result: Option<&Val>) -> serde_json::Value {
+        to_json(result, self.result.as_ref())
+    }
+
     /// Converts arguments to the values that the function takes.
     ///
     /// - A sequence or tuple is the list of arguments; unit, `null` and `None` are no arguments at all.

@@ -11,9 +11,20 @@ use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
 };
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
 
 use self::core::CoreModule;
 use super::{error::PrepareError, wit};
+
+/// What preview 1's `proc_exit` is taken for: the adapter would forget the exit code.
+const EXIT: (&str, &str) = ("wasi:cli/exit@0.2.12", "exit-with-code");
+
+/// The world in which [`EXIT`] is imported.
+const EXIT_WORLD: &str = "
+package greenroom:preview1;
+world program { import wasi:cli/exit@0.2.12; }
+package wasi:cli@0.2.12 { interface exit { exit-with-code: func(status-code: u8); } }
+";
 
 /// Wraps a core module as a component.
 ///
@@ -37,15 +48,19 @@ pub(super) fn wrap(
             None => None,
         },
     };
-    let mut bytes;
-    match &world {
-        Some(world) => {
-            let names = fit::names(&core, world)?;
-            bytes = core::rename_exports(module, &names).map_err(|error| core::invalid(field, &error))?;
-            embed_component_metadata(&mut bytes, &world.resolve, world.world, StringEncoding::UTF8)
-                .map_err(|error| refused("wit", &format!("{error:#}")))?;
-        }
-        None => bytes = module.to_vec(),
+    let names = world.as_ref().map_or_else(|| Ok(Vec::new()), |world| fit::names(&core, world))?;
+    let mut bytes = core::renamed(module, &names, EXIT).map_err(|error| refused(field, &error.to_string()))?;
+    if let Some(world) = &world {
+        embed_component_metadata(&mut bytes, &world.resolve, world.world, StringEncoding::UTF8)
+            .map_err(|error| refused("wit", &format!("{error:#}")))?;
+    }
+    if core.exits() {
+        let mut resolve = Resolve::default();
+        let package = resolve.push_str("exit.wit", EXIT_WORLD);
+        let world = package.and_then(|package| resolve.select_world(&[package], None));
+        world
+            .and_then(|world| embed_component_metadata(&mut bytes, &resolve, world, StringEncoding::UTF8))
+            .map_err(|error| refused(field, &format!("{error:#}")))?;
     }
     let blame = if wit.is_some() { "wit" } else { field };
     let encode = || {

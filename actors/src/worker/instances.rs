@@ -106,7 +106,7 @@ impl Instances {
     pub(super) async fn places(&self) -> Result<Places, CallError> {
         let closed = |_| CallError::new(ErrorKind::Unavailable, format!("`{}` is shutting down", self.id));
         let own = self.own.clone().acquire_owned().await.map_err(closed)?;
-        Ok(Places { _all: self.place().await?, _own: own })
+        Ok(Places { _all: self.directory.place(&*self.executor).await?, _own: own })
     }
 
     async fn make_in(&self, places: Places, bound: Option<Duration>) -> Result<Ready, CallError> {
@@ -128,18 +128,6 @@ impl Instances {
             Err(error) => {
                 self.metrics.instance_failed();
                 Err(error)
-            }
-        }
-    }
-
-    /// Waits for a place among all instances. That is nobody's fault, so no bound is set on it here; instances that idle
-    /// elsewhere are asked to go.
-    async fn place(&self) -> Result<Reservation, CallError> {
-        let mut place = self.executor.reserve();
-        loop {
-            match tokio::time::timeout(Directory::MAKE_ROOM_EVERY, &mut place).await {
-                Ok(place) => return place,
-                Err(_) => self.directory.make_room(),
             }
         }
     }

@@ -4,9 +4,11 @@
 
 mod calls;
 mod deadlines;
+mod funcs;
 mod metrics;
 mod overload;
 mod pools;
+mod processes;
 mod shutdown;
 mod supervision;
 mod tree;

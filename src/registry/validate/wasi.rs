@@ -35,7 +35,7 @@ impl Reader<'_> {
         let env = self.env(node, path);
         let mounts = self.mounts(node, path);
         let network = self.network();
-        Some(WasiSpec { args: args?, cwd: cwd?, env: env?, mounts: mounts?, network: network? })
+        Some(WasiSpec { program: None, args: args?, cwd: cwd?, env: env?, mounts: mounts?, network: network? })
     }
 
     fn args(&mut self, node: &Node, path: FieldPath<'_>) -> Option<Vec<String>> {

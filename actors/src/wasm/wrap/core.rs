@@ -1,12 +1,18 @@
-//! What a core module imports and exports, and the rewriting of its export names.
+//! What a core module imports and exports, and the rewriting of the names of these.
 
-use wasm_encoder::{ExportKind, ExportSection, Module, RawSection};
+use wasm_encoder::{
+    ExportKind, ExportSection, ImportSection, Module, RawSection,
+    reencode::{self, Reencode, RoundtripReencoder},
+};
 use wasmparser::{BinaryReaderError, ExternalKind, KnownCustom, Parser, Payload, ValType, Validator};
 
 use crate::wasm::{error::PrepareError, source::cut_off_hint, wit::Wit};
 
 /// The module that preview 1 functions are imported from.
 const PREVIEW1: &str = "wasi_snapshot_preview1";
+
+/// How a preview 1 module ends itself.
+const PROC_EXIT: (&str, &str) = (PREVIEW1, "proc_exit");
 
 /// An exported function.
 pub(super) struct CoreFunc {
@@ -95,6 +101,11 @@ impl CoreModule {
         self.imports.iter().any(|(module, _)| module == PREVIEW1)
     }
 
+    /// Whether the module ends itself by preview 1.
+    pub(super) fn exits(&self) -> bool {
+        self.imports.iter().any(|(module, name)| (module.as_str(), name.as_str()) == PROC_EXIT)
+    }
+
     pub(super) fn has_func(&self, name: &str) -> bool {
         self.funcs.iter().any(|func| func.name == name)
     }
@@ -149,12 +160,28 @@ pub(super) fn invalid(field: &'static str, error: &BinaryReaderError) -> Prepare
     PrepareError::invalid(field, format!("the module is not valid WebAssembly: {message} (at byte {offset}){hint}"))
 }
 
-/// A copy of a module in which exports have the names that `names` gives them; others keep theirs.
-pub(super) fn rename_exports(bytes: &[u8], names: &[(String, String)]) -> Result<Vec<u8>, BinaryReaderError> {
+/// A copy of a module in which exports have the names that `names` gives them, and the import of `proc_exit` that of
+/// `exit`; others keep theirs.
+pub(super) fn renamed(
+    bytes: &[u8],
+    names: &[(String, String)],
+    exit: (&str, &str),
+) -> Result<Vec<u8>, reencode::Error> {
     let mut module = Module::new();
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload?;
-        if let Payload::ExportSection(section) = payload {
+        if let Payload::ImportSection(section) = payload {
+            let mut imports = ImportSection::new();
+            for import in section.into_imports() {
+                let import = import?;
+                let (module, name) = match (import.module, import.name) {
+                    PROC_EXIT => exit,
+                    kept => kept,
+                };
+                imports.import(module, name, RoundtripReencoder.entity_type(import.ty)?);
+            }
+            module.section(&imports);
+        } else if let Payload::ExportSection(section) = payload {
             let mut exports = ExportSection::new();
             for export in section {
                 let export = export?;

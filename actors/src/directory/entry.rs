@@ -1,0 +1,94 @@
+//! One function as callers meet it: a call passes its gate, goes to its dispatcher, and is cancelled when nobody waits for
+//! the answer any more.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Instant,
+};
+
+use ractor::ActorRef;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::{
+    call::{Answer, CallError, CallOptions, ErrorKind, Payload, Port, Reply, out_of_patience},
+    dispatcher::{Call, CallMessage, Gate, Permit},
+    executor::{self, Executor},
+    metrics::FunctionMetrics,
+    spec::FunctionId,
+};
+
+/// What a caller needs of a function.
+pub(crate) struct Entry {
+    pub(crate) id: FunctionId,
+    pub(crate) dispatcher: ActorRef<CallMessage>,
+    pub(crate) executor: Arc<dyn Executor>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) metrics: Arc<FunctionMetrics>,
+}
+
+impl Entry {
+    /// Counts a call that ends here when the result is an error.
+    pub(crate) fn refusing<T>(&self, result: Result<T, CallError>) -> Result<T, CallError> {
+        result.inspect_err(|error| self.metrics.answered(Err(error)))
+    }
+
+    /// Calls the function with JSON arguments, for a JSON result.
+    pub(crate) async fn call_json(&self, args: Vec<Value>, options: CallOptions) -> Result<Value, CallError> {
+        let args = self.refusing(executor::fit(Payload::Json(args), &*self.executor))?;
+        self.call(args, options).await.map(|answer| executor::json(answer, &*self.executor))
+    }
+
+    /// Calls the function with arguments that fit it.
+    pub(crate) async fn call(&self, args: Payload, options: CallOptions) -> Result<Answer, CallError> {
+        let now = Instant::now();
+        let permit = match self.refusing(self.enter(&options, now).await) {
+            Ok(permit) => permit,
+            Err(error) => {
+                // A refusal never waits: a caller that tries again at once would keep its thread from the dispatcher.
+                tokio::task::yield_now().await;
+                return Err(error);
+            }
+        };
+        let (sender, receiver) = oneshot::channel();
+        let reply = Arc::new(Reply::new(Port::Future(sender), permit, self.metrics.clone()));
+        let mut caller = Caller { dispatcher: &self.dispatcher, reply: Some(Arc::downgrade(&reply)) };
+        // A dispatcher that is gone drops the message, which answers.
+        drop(self.dispatcher.cast(CallMessage::admitted(Call::new(args, &options, now, reply))));
+        let answer = receiver.await;
+        caller.reply = None;
+        answer.unwrap_or_else(|_| Err(CallError::new(ErrorKind::Internal, "the call was lost")))
+    }
+
+    /// Waits at the gate, where the pool lets calls wait, for as long as the call may.
+    async fn enter(&self, options: &CallOptions, now: Instant) -> Result<Permit, CallError> {
+        let nested = options.context.depth > 0;
+        let deadline = options.deadline(now);
+        let patience = options.context.patience().map(|patience| now + patience);
+        let Some(until) = deadline.into_iter().chain(patience).min() else {
+            return self.gate.enter(nested).await;
+        };
+        tokio::time::timeout_at(until.into(), self.gate.enter(nested)).await.unwrap_or_else(|_| {
+            if deadline != Some(until) {
+                return Err(out_of_patience(&self.id));
+            }
+            let message = "the caller's timeout passed while the call waited for room in the queue";
+            Err(CallError::new(ErrorKind::Timeout, message))
+        })
+    }
+}
+
+/// Cancels the call when it is dropped before the answer has come.
+struct Caller<'a> {
+    dispatcher: &'a ActorRef<CallMessage>,
+    reply: Option<Weak<Reply>>,
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        if let Some(reply) = self.reply.take() {
+            // Without a dispatcher there is nothing to cancel.
+            drop(self.dispatcher.cast(CallMessage::cancel(reply)));
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Commands: a program that is run once, with streams and arguments of its own, and exits with a code.
+
+use std::sync::Arc;
+
+use wasmtime::component::Val;
+
+use super::{
+    WasmFunction,
+    host::GuestState,
+    instance::WasmInstance,
+    pipe::{Stdio, Written},
+    trap,
+};
+use crate::call::{CallError, Context};
+
+/// A program that is ready to run.
+pub(crate) struct Command {
+    instance: WasmInstance,
+    written: Written,
+}
+
+impl WasmFunction {
+    /// Makes the program ready: `arguments` follow those of its entry.
+    pub(crate) async fn command(&self, arguments: Vec<String>, stdio: Stdio) -> Result<Command, CallError> {
+        let (state, written) = GuestState::of_command(&self.world, &self.limits, arguments, stdio)?;
+        Ok(Command { instance: self.instantiate(state).await?, written })
+    }
+}
+
+impl Command {
+    /// Linear memory in use, in bytes.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.instance.memory()
+    }
+
+    /// Runs the program to its end, and until what it wrote is where it should go. Gives back its exit code.
+    ///
+    /// # Errors
+    /// Why it came to no end of its own.
+    pub(crate) async fn run(mut self, context: &Arc<Context>) -> Result<i32, CallError> {
+        let code = match self.instance.invoke(&[], context).await {
+            Ok(Some(Val::Result(Err(_)))) => Ok(1),
+            Ok(_) => Ok(0),
+            Err(error) => trap::exit_status(&error).ok_or_else(|| self.instance.call_error(&error)),
+        };
+        drop(self.instance);
+        self.written.all().await;
+        code
+    }
+}
