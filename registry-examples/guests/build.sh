@@ -29,9 +29,19 @@ copies() {
     stress) echo limits ;;
     pricing) echo funcs ;;
     net | fetch) echo network ;;
+    # Used by tests alone; see `folder`.
+    prober | plain_command | plain_reactor) echo actors/tests/guests ;;
   esac
 }
-guests=(compute greet mapper sleep_test files stress pricing net fetch)
+guests=(compute greet mapper sleep_test files stress pricing net fetch prober plain_command plain_reactor)
+
+# folder OF: where a copy goes: the wasm/ of a registry, or a folder of tests.
+folder() {
+  case $1 in
+    actors/*) echo "$(dirname "$examples")/$1" ;;
+    *) echo "$examples/$1/wasm" ;;
+  esac
+}
 
 builtins=(/usr/lib/llvm-14/lib/clang/*/lib/wasi/libclang_rt.builtins-wasm32.a)
 if ! command -v clang-14 >/dev/null || [ ! -f /usr/include/wasm32-wasi/stdio.h ] || [ ! -f "${builtins[0]}" ]; then
@@ -48,6 +58,18 @@ fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+
+# build_plain NAME: a core module, which C's library made and no component linker has seen.
+build_plain() {
+  local name=$1 model=${1#plain_}
+  (
+    cd "$here/$name"
+    clang-14 --target=wasm32-wasi -std=c11 -Oz -Wall -Wextra -Werror -ffunction-sections -fdata-sections -c "$name.c" \
+      -o "$work/$name.o"
+    clang-14 --target=wasm32-wasi "-mexec-model=$model" -fuse-ld="$linkers/gcc-ld/wasm-ld" \
+      -Wl,--strip-all -Wl,--gc-sections "$work/$name.o" -o "$work/$name.wasm"
+  )
+}
 
 # build NAME: $work/NAME.wasm from the sources of the guest.
 build() {
@@ -100,10 +122,15 @@ with_hashes() {
 
 status=0
 for name in "${guests[@]}"; do
-  if [ "$mode" = --bindings ]; then bindings "$name"; fi
-  build "$name"
+  case $name in
+    plain_*) build_plain "$name" ;;
+    *)
+      if [ "$mode" = --bindings ]; then bindings "$name"; fi
+      build "$name"
+      ;;
+  esac
   for registry in $(copies "$name"); do
-    target=$examples/$registry/wasm/$name.wasm
+    target=$(folder "$registry")/$name.wasm
     if [ "$mode" != --check ]; then
       mkdir -p "$(dirname "$target")"
       cp "$work/$name.wasm" "$target"

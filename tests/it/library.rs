@@ -155,7 +155,7 @@ async fn two_functions_with_one_id_are_refused() {
     let copy = Copy::new();
     let builder = named("lib-twice").registry(copy.root("answer")).function(constant("answer:answer", 7));
     let Err(StartError::Registry(diagnostics)) = builder.start().await else { panic!("it started") };
-    assert_eq!(diagnostics.iter().next().unwrap().message(), "two functions have this id");
+    assert_eq!(diagnostics.iter().next().unwrap().message(), "two entries have this id");
 
     let builder = named("lib-twins").function(constant("rust:f", 1)).function(constant("rust:f", 2));
     let Err(StartError::Tree(greenroom_actors::StartError::Functions(faults))) = builder.start().await else {

@@ -8,18 +8,20 @@ use std::{
 };
 
 use wasmtime::component::{LinkerInstance, ResourceTable};
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView, p2::bindings::cli::environment};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2::bindings::cli::environment};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::{
-    limits::Limiter,
+    files::Held,
+    limits::{HANDLES_MAX, Limiter, RANDOM_BYTES_MAX},
+    mounts::{Mounted, Mounts},
     network::{FunctionNetwork, Outgoing, SharedNetwork, StoreNetwork},
     pipe::{Stdio, Written},
     stdio::GuestLog,
 };
 use crate::{
     call::{CallError, Context, ErrorKind, Functions},
-    spec::{EnvBinding, FunctionId, Limits, WasiSpec},
+    spec::{Capabilities, Capability, EnvBinding, FunctionId, Limits, WasiSpec},
 };
 
 /// Adds the functions of an interface to a linker.
@@ -54,6 +56,8 @@ pub struct GuestState {
     http: WasiHttpCtx,
     outgoing: Outgoing,
     table: ResourceTable,
+    mounted: Option<Mounted>,
+    pub(super) held: Held,
     pub(crate) limiter: Limiter,
 }
 
@@ -93,8 +97,11 @@ impl GuestState {
         arguments: Vec<String>,
         stdio: Stdio,
     ) -> Result<(Self, Written), CallError> {
+        let mounted = world.mounts.open()?;
         let network = Arc::new(StoreNetwork::new(&world.network));
-        let (wasi, written) = world.wasi(stdio, &network)?;
+        let (wasi, written) = world.wasi(mounted.as_ref(), stdio, &network);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES_MAX);
         let state = Self {
             context: Arc::default(),
             environment: world.environment_of_start(),
@@ -102,7 +109,9 @@ impl GuestState {
             wasi,
             http: WasiHttpCtx::new(),
             outgoing: Outgoing(network),
-            table: ResourceTable::new(),
+            table,
+            mounted,
+            held: Held::default(),
             limiter: Limiter::new(limits),
             world: Arc::clone(world),
         };
@@ -111,6 +120,9 @@ impl GuestState {
 
     /// Makes the state that of a new call.
     pub(super) fn begin(&mut self, context: &Arc<Context>) -> Result<(), CallError> {
+        if let Some(mounted) = &self.mounted {
+            self.world.mounts.refuse_replaced(mounted)?;
+        }
         self.environment = self.world.environment()?;
         self.context = Arc::clone(context);
         Ok(())
@@ -156,6 +168,7 @@ pub(super) struct GuestWorld {
     spec: WasiSpec,
     /// With `argv[0]`.
     arguments: Vec<String>,
+    mounts: Mounts,
     /// What the guest may call when it has the grant; none without a runtime.
     functions: Option<Weak<dyn Functions>>,
     log: Arc<GuestLog>,
@@ -166,14 +179,23 @@ impl GuestWorld {
     pub(super) fn new(
         function: &FunctionId,
         spec: &WasiSpec,
+        granted: Capabilities,
         functions: Option<Weak<dyn Functions>>,
         network: &Arc<SharedNetwork>,
     ) -> Self {
         let program = spec.program.as_deref().unwrap_or(function.name()).to_owned();
         let arguments = std::iter::once(program).chain(spec.args.iter().cloned()).collect();
-        let log = Arc::new(GuestLog::new(function));
-        let network = Arc::new(FunctionNetwork::new(function, &spec.network, Arc::clone(network)));
-        Self { function: function.clone(), spec: spec.clone(), arguments, functions, log, network }
+        // Without the grant nothing can reach them.
+        let mounts = if granted.has(Capability::Filesystem) { spec.mounts.as_slice() } else { &[] };
+        Self {
+            function: function.clone(),
+            spec: spec.clone(),
+            arguments,
+            mounts: Mounts::new(function, mounts),
+            functions,
+            log: Arc::new(GuestLog::new(function)),
+            network: Arc::new(FunctionNetwork::new(function, &spec.network, Arc::clone(network))),
+        }
     }
 
     /// The variables of a call that starts now.
@@ -206,28 +228,19 @@ impl GuestWorld {
         }
     }
 
-    fn wasi(&self, stdio: Stdio, network: &Arc<StoreNetwork>) -> Result<(WasiCtx, Written), CallError> {
+    fn wasi(&self, mounted: Option<&Mounted>, stdio: Stdio, network: &Arc<StoreNetwork>) -> (WasiCtx, Written) {
         let mut wasi = WasiCtx::builder();
         let written = stdio.give(&mut wasi, &self.log);
         let network = Arc::clone(network);
+        wasi.max_random_size(RANDOM_BYTES_MAX);
         wasi.allow_tcp(true).allow_udp(true).socket_addr_check(move |address, purpose| {
             let allowed = network.allows(address, purpose);
             Box::pin(async move { allowed })
         });
-        for mount in &self.spec.mounts {
-            let permissions = if mount.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
-            wasi.preopened_dir(&mount.host, &mount.guest, permissions).map_err(|error| {
-                CallError::new(
-                    ErrorKind::Internal,
-                    format!(
-                        "the mount `{}` of `{}` cannot be opened: {}: {error:#}",
-                        mount.guest,
-                        self.function,
-                        mount.host.display()
-                    ),
-                )
-            })?;
+        let mut wasi = wasi.build();
+        if let Some(mounted) = mounted {
+            wasi.filesystem().clone_from(mounted.directories());
         }
-        Ok((wasi.build(), written))
+        (wasi, written)
     }
 }

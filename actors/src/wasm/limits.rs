@@ -1,4 +1,4 @@
-//! The bounds of a store: linear memory, tables, and what a guest may hand to the host at once.
+//! The bounds of a store: linear memory, tables, handles, and what a guest may hand to the host at once.
 //!
 //! How long a guest runs is bounded elsewhere, by whoever awaits its future.
 
@@ -8,6 +8,20 @@ use crate::spec::Limits;
 
 /// Elements that one table may have.
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 100_000;
+
+/// Handles to resources of the host that one instance may hold at once: streams, pollables, files, errors. A pollable of
+/// a clock takes two.
+pub(crate) const HANDLES_MAX: usize = 16_384;
+
+/// Files and directories that one instance may have open at once, beside its mounts.
+pub(crate) const FILES_MAX: usize = 256;
+
+/// Streams of files and of directories that one instance may have open at once. Each may hold 64 KiB that are read ahead
+/// or not yet written, and one of a directory holds the names of all that is in it.
+pub(crate) const FILE_STREAMS_MAX: usize = 256;
+
+/// Random bytes that a guest may ask for at once. They are made in one go, which no deadline can interrupt.
+pub(crate) const RANDOM_BYTES_MAX: u64 = 16 << 20;
 
 /// What a guest may always hand to the host at once, however small its results must be: enough for writes to streams
 /// and files.

@@ -3,10 +3,9 @@
 //! Real toolchains import far more than they use: a component always loads, and fails only when it uses what it was not
 //! given. `wasi:io` carries no capability of its own, streams and polls come from other interfaces, so it is always there.
 
-use wasmtime::component::{
-    Component, HasData, HasSelf, Linker, LinkerInstance, ResourceTable, ResourceType,
-    types::{ComponentInstance, ComponentItem},
-};
+mod denied;
+
+use wasmtime::component::{Component, HasData, HasSelf, Linker, ResourceTable, types::ComponentItem};
 use wasmtime_wasi::{
     WasiView,
     cli::{WasiCli, WasiCliView as _},
@@ -21,15 +20,16 @@ use wasmtime_wasi_http::{
     p2::bindings::http::{outgoing_handler, types},
 };
 
+use self::denied::Denied;
 use super::{
     error::{PrepareError, PrepareWarning},
-    funcs,
+    files, funcs,
     host::{GuestState, HostInterface},
     network,
 };
 use crate::{
     call::ErrorKind,
-    spec::{Capabilities, Capability, FunctionId},
+    spec::{Capabilities, Capability, FunctionId, WasmSpec},
 };
 
 /// What a guest meets when it uses an interface that it was not given.
@@ -93,6 +93,7 @@ pub(super) fn provide(linker: &mut Linker<GuestState>, granted: Capabilities) ->
     io::error::add_to_linker::<GuestState, Io>(l, GuestState::table)?;
     io::poll::add_to_linker::<GuestState, Io>(l, GuestState::table)?;
     io::streams::add_to_linker::<GuestState, Io>(l, GuestState::table)?;
+    files::bound_writes(l)?;
     if granted.has(Capability::Cli) {
         cli::environment::add_to_linker::<GuestState, HasSelf<GuestState>>(l, |state| state)?;
         cli::exit::add_to_linker::<GuestState, WasiCli>(l, GuestState::cli)?;
@@ -112,6 +113,7 @@ pub(super) fn provide(linker: &mut Linker<GuestState>, granted: Capabilities) ->
     if granted.has(Capability::Filesystem) {
         filesystem::types::add_to_linker::<GuestState, WasiFilesystem>(l, GuestState::filesystem)?;
         filesystem::preopens::add_to_linker::<GuestState, WasiFilesystem>(l, GuestState::filesystem)?;
+        files::bound_files(l)?;
     }
     if granted.has(Capability::Random) {
         random::random::add_to_linker::<GuestState, WasiRandom>(l, |state| state.ctx().ctx.random())?;
@@ -158,9 +160,10 @@ pub(super) fn complete(
     linker: &mut Linker<GuestState>,
     component: &Component,
     function: &FunctionId,
-    granted: Capabilities,
+    spec: &WasmSpec,
     hosts: &[HostInterface],
 ) -> Result<Vec<PrepareWarning>, Vec<PrepareError>> {
+    let granted = spec.imports;
     let mut missing = Missing { granted, groups: Capabilities::NONE, not_provided: Vec::new() };
     let mut errors = Vec::new();
     // Each resource is defined once, where it is first seen; later sights are aliases.
@@ -174,13 +177,18 @@ pub(super) fn complete(
                     State::Linked => Ok(()),
                     State::Embedder => link_embedder(linker, name, hosts),
                     State::Trap(trap) => {
-                        let error = trap.error(function, name, granted);
-                        if uses_functions(engine, &instance) {
+                        let denied = Denied {
+                            error: trap.error(function, name, granted),
+                            name: name.split_once('@').map_or(name, |(name, _)| name),
+                            has_mounts: !spec.wasi.mounts.is_empty(),
+                            seen: &resources,
+                        };
+                        if denied.is_missed(&instance, engine) {
                             missing.add(trap, name);
                         }
                         linker
                             .instance(name)
-                            .and_then(|mut linker| trap_all(&mut linker, engine, &instance, &error, &resources))
+                            .and_then(|mut linker| denied.link(&mut linker, engine, &instance))
                             .map_err(|error| link_error(name, &error))
                     }
                 };
@@ -226,45 +234,15 @@ impl Trap {
 fn state_of(import: &str, granted: Capabilities) -> State {
     let Some(capability) = Capability::of_import(import) else { return State::Embedder };
     let (name, version) = import.split_once('@').unwrap_or((import, ""));
-    if !provided(capability).contains(&name) || !version.starts_with(versions(capability)) {
+    // Interfaces of before 0.2.0 have the same names and other functions.
+    let is_release = version.starts_with(versions(capability)) && !version.contains('-');
+    if !provided(capability).contains(&name) || !is_release {
         return State::Trap(Trap::NotProvided);
     }
     if matches!(capability, Capability::Io | Capability::Poll) || granted.has(capability) {
         return State::Linked;
     }
     State::Trap(Trap::Grant(capability))
-}
-
-/// Whether there is anything to call: many interfaces are imported for their types alone, which need no grant.
-fn uses_functions(engine: &wasmtime::Engine, instance: &ComponentInstance) -> bool {
-    instance.exports(engine).any(|(_, export)| matches!(export.ty, ComponentItem::ComponentFunc(_)))
-}
-
-fn trap_all(
-    linker: &mut LinkerInstance<'_, GuestState>,
-    engine: &wasmtime::Engine,
-    instance: &ComponentInstance,
-    error: &NotGranted,
-    seen: &[ResourceType],
-) -> wasmtime::Result<()> {
-    /// Stands for the resources of interfaces that are not there. None is ever made.
-    struct Stub;
-
-    let mut here = Vec::new();
-    for (name, export) in instance.exports(engine) {
-        match export.ty {
-            ComponentItem::ComponentFunc(_) => {
-                let error = error.clone();
-                linker.func_new(name, move |_, _, _, _| Err(error.clone().into()))?;
-            }
-            ComponentItem::Resource(resource) if !seen.contains(&resource) && !here.contains(&resource) => {
-                linker.resource(name, ResourceType::host::<Stub>(), |_, _| Ok(()))?;
-                here.push(resource);
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 fn link_embedder(linker: &mut Linker<GuestState>, import: &str, hosts: &[HostInterface]) -> Result<(), PrepareError> {

@@ -12,7 +12,7 @@ use super::{
     error::{PrepareError, PrepareWarning},
     host::GuestWorld,
     instance::WasmFunction,
-    link, method,
+    link, method, mounts,
     source::{self, Binary},
     wit, wrap,
 };
@@ -60,7 +60,7 @@ impl Engine {
         let component = self.compile(&stack_engine, &bytes, field).map_err(one)?;
         drop(bytes);
 
-        let mut errors = mounts(spec);
+        let mut errors = mount_errors(spec);
         if let Some(declared) = declared {
             errors.extend(wit::check_component(&declared, &method::exports(&component)).err().into_iter().flatten());
         }
@@ -90,7 +90,7 @@ impl Engine {
             signature: signature.clone(),
             reuse: spec.reuse,
             limits: limits.clone(),
-            world: Arc::new(GuestWorld::new(id, &spec.wasi, self.functions().cloned(), self.network())),
+            world: Arc::new(GuestWorld::new(id, &spec.wasi, spec.imports, self.functions().cloned(), self.network())),
             weight,
         };
         Ok(Prepared { function: Arc::new(function), signature, warnings })
@@ -139,7 +139,7 @@ impl Engine {
             vec![PrepareError::invalid("imports", format!("the component's imports cannot be linked: {error:#}"))]
         };
         let mut linker = stack_engine.linker(spec.imports).map_err(failed)?;
-        let warnings = link::complete(&mut linker, component, id, spec.imports, self.hosts())?;
+        let warnings = link::complete(&mut linker, component, id, spec, self.hosts())?;
         let pre = linker.instantiate_pre(component).map_err(failed)?;
         Ok((pre, warnings))
     }
@@ -158,16 +158,7 @@ impl Engine {
 
 type Linked = (wasmtime::component::InstancePre<super::host::GuestState>, Vec<PrepareWarning>);
 
-fn mounts(spec: &WasmSpec) -> Vec<PrepareError> {
-    let missing = |mount: &crate::spec::Mount| {
-        let reason = match std::fs::metadata(&mount.host) {
-            Ok(metadata) if metadata.is_dir() => return None,
-            Ok(_) => "it is no directory".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        let place = mount.host.display();
-        let message = format!("the mount `{}` cannot be opened: {place}: {reason}", mount.guest);
-        Some(PrepareError::new("wasi.mounts", ErrorKind::NotFound, message))
-    };
-    spec.wasi.mounts.iter().filter_map(missing).collect()
+fn mount_errors(spec: &WasmSpec) -> Vec<PrepareError> {
+    let refused = spec.wasi.mounts.iter().filter_map(mounts::refused);
+    refused.map(|message| PrepareError::new("wasi.mounts", ErrorKind::NotFound, message)).collect()
 }

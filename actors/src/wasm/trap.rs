@@ -1,9 +1,9 @@
 //! Turns what ended a guest into the error of its call: kind, plain words, and the WebAssembly backtrace.
 
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{Trap, WasmBacktrace, component::ResourceTableError};
 use wasmtime_wasi::I32Exit;
 
-use super::link::NotGranted;
+use super::{limits::HANDLES_MAX, link::NotGranted};
 use crate::{
     call::{CallError, ErrorKind},
     spec::{FunctionId, Limits},
@@ -39,6 +39,12 @@ pub(super) fn call_error(function: &FunctionId, limits: &Limits, error: &wasmtim
 fn reason(limits: &Limits, error: &wasmtime::Error) -> String {
     if let Some(trap) = error.downcast_ref::<Trap>() {
         return trap_reason(limits, *trap);
+    }
+    if let Some(ResourceTableError::Full) = error.root_cause().downcast_ref() {
+        return format!(
+            "the guest holds {HANDLES_MAX} handles to streams, pollables and files, and no instance may hold more; drop \
+             some first"
+        );
     }
     // The cause comes first in words that users can act on; the context that wasmtime puts around it is about frames.
     let cause = error.root_cause().to_string();

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use super::{fixture::*, log::Log};
 
-/// What a preview 1 module needs to print: the adapter looks for preopened directories first.
-const PRINTING: &[Capability] = &[Capability::Cli, Capability::Filesystem];
+/// What a preview 1 module needs to print. The adapter looks for mounts first, and is told of none.
+const PRINTING: &[Capability] = &[Capability::Cli];
 
 /// A preview 1 program that writes a line and ends with the status it is built with.
 fn program(status: &str) -> String {
@@ -301,6 +301,6 @@ fn a_mount_that_does_not_exist_is_met_at_start_and_one_that_goes_later_by_the_ca
     let prepared = prepare(&opens("open", &mount, false));
     fs::remove_dir(&mount).unwrap();
     let error = call(&prepared, Value::Array(Vec::new())).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Internal);
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.message().starts_with("the mount `/data` of `app:f` cannot be opened: "), "{error}");
 }
