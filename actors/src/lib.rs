@@ -8,7 +8,8 @@
 //! A call takes this way: [`Runtime::call`] finds the function in the directory, the gate bounds it, the dispatcher queues
 //! it and hands it to a worker, the worker runs it on an instance and answers the caller.
 //!
-//! This crate never sees YAML, an HTTP server or a command line; functions come as [`spec::FunctionSpec`].
+//! This crate never sees YAML or a command line, and HTTP only as requests of guests; functions come as
+//! [`spec::FunctionSpec`].
 
 pub mod call;
 mod directory;

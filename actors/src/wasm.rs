@@ -34,3 +34,4 @@ pub use pipe::{Stdin, Stdio, Stdout};
 pub use prepare::Prepared;
 pub use stdio::{LINE_BYTES_MAX, LINES_PER_SECOND_MAX};
 pub use value::{JsonVal, Signature, UnsupportedType, ValueError, WitType, decode, payload_bytes, to_json};
+pub use wrap::component_of;

@@ -1,22 +1,35 @@
 #!/usr/bin/env bash
-# Rebuilds the example guests from their sources, copies them to the registries that use them, and writes their hashes
-# into the registry files.
+# Builds the example guests from their sources. Those that are small are copied to the registries that use them, with
+# their hashes written into the registry files, and are committed. Those in JavaScript and Python are 10 MB and more:
+# they go to target/guests, each with a registry around it, and are never committed.
 #
-#   build.sh             rebuild, copy, write hashes
-#   build.sh --bindings  make gen/ anew from wit/ first (needs wit-bindgen on PATH)
-#   build.sh --check     change nothing: fail when a committed file or hash differs from what the sources give
+#   build.sh                       the guests in C
+#   build.sh rust javascript …     those of these toolchains: c, rust, javascript, python
+#   build.sh --all                 all of them
+#   build.sh --bindings            the guests in C, with gen/ made anew from wit/ first (needs wit-bindgen on PATH)
+#   build.sh --check [c] [rust]    change nothing: fail when a committed file or hash differs from what the sources give
 #
-# Needs Debian's clang-14 with wasi-libc (installed through apt when missing and run as root) and a rustup toolchain,
-# whose wasm-component-ld and wasm-ld link the components.
+# What a toolchain needs is in build/TOOLCHAIN.sh, and is installed when it is missing.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 examples=$(dirname "$here")
-mode=${1:-}
-case $mode in
-  "" | --bindings | --check) ;;
-  *) echo "build.sh: unknown option \`$mode\`; there are --bindings and --check" >&2; exit 2 ;;
-esac
+built=$(dirname "$examples")/target/guests
+
+mode=build toolchains=()
+for argument in "$@"; do
+  case $argument in
+    --check) mode=check ;;
+    --bindings) mode=bindings ;;
+    --all) toolchains=(c rust javascript python) ;;
+    c | rust | javascript | python) toolchains+=("$argument") ;;
+    *)
+      echo "build.sh: unknown argument \`$argument\`; there are --all, --bindings, --check, c, rust, javascript, python" >&2
+      exit 2
+      ;;
+  esac
+done
+if [ ${#toolchains[@]} = 0 ]; then toolchains=(c); fi
 
 # Which registries hold a copy of which guest.
 copies() {
@@ -31,9 +44,11 @@ copies() {
     net | fetch) echo network ;;
     # Used by tests alone; see `folder`.
     prober | plain_command | plain_reactor) echo actors/tests/guests ;;
+    text) echo rust ;;
+    shout | tally | tally_p1) echo commands ;;
+    *) echo "build.sh: no registry uses the guest \`$1\`" >&2; return 1 ;;
   esac
 }
-guests=(compute greet mapper sleep_test files stress pricing net fetch prober plain_command plain_reactor)
 
 # folder OF: where a copy goes: the wasm/ of a registry, or a folder of tests.
 folder() {
@@ -43,58 +58,8 @@ folder() {
   esac
 }
 
-builtins=(/usr/lib/llvm-14/lib/clang/*/lib/wasi/libclang_rt.builtins-wasm32.a)
-if ! command -v clang-14 >/dev/null || [ ! -f /usr/include/wasm32-wasi/stdio.h ] || [ ! -f "${builtins[0]}" ]; then
-  apt-get update >&2
-  apt-get install -y --no-install-recommends clang-14 wasi-libc libclang-rt-14-dev-wasm32 >&2
-fi
-sysroot=$(rustc --print sysroot)
-host=$(rustc -vV | sed -n 's/^host: //p')
-linkers=$sysroot/lib/rustlib/$host/bin
-if [ ! -x "$linkers/wasm-component-ld" ]; then
-  echo "build.sh: $linkers has no wasm-component-ld; use a Rust toolchain installed by rustup" >&2
-  exit 1
-fi
-
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-
-# build_plain NAME: a core module, which C's library made and no component linker has seen.
-build_plain() {
-  local name=$1 model=${1#plain_}
-  (
-    cd "$here/$name"
-    clang-14 --target=wasm32-wasi -std=c11 -Oz -Wall -Wextra -Werror -ffunction-sections -fdata-sections -c "$name.c" \
-      -o "$work/$name.o"
-    clang-14 --target=wasm32-wasi "-mexec-model=$model" -fuse-ld="$linkers/gcc-ld/wasm-ld" \
-      -Wl,--strip-all -Wl,--gc-sections "$work/$name.o" -o "$work/$name.wasm"
-  )
-}
-
-# build NAME: $work/NAME.wasm from the sources of the guest.
-build() {
-  local name=$1 dir=$here/$1 generated
-  generated=$(cd "$dir/gen" && ls ./*.c)
-  generated=$(basename "$generated" .c)
-  # From within the folder, so that no absolute path can get into what is built.
-  (
-    cd "$dir"
-    local flags=(--target=wasm32-wasi -std=c11 -Oz -ffunction-sections -fdata-sections -Igen)
-    clang-14 "${flags[@]}" -Wall -Wextra -Werror -c "$name.c" -o "$work/$name.o"
-    clang-14 "${flags[@]}" -c "gen/$generated.c" -o "$work/$name.gen.o"
-    clang-14 --target=wasm32-wasi -mexec-model=reactor \
-      -fuse-ld="$linkers/wasm-component-ld" -Wl,--wasm-ld-path="$linkers/gcc-ld/wasm-ld" \
-      -Wl,--strip-all -Wl,--gc-sections \
-      "$work/$name.o" "$work/$name.gen.o" "gen/${generated}_component_type.o" -o "$work/$name.wasm"
-  )
-}
-
-# bindings NAME: gen/ from wit/.
-bindings() {
-  local dir=$here/$1
-  rm -rf "$dir/gen"
-  wit-bindgen c --out-dir "$dir/gen" --world "${1//_/-}" "$dir/wit"
-}
 
 # with_hashes FILE: the registry file with the hash of each `path:` that comes right before a `hash:`.
 with_hashes() {
@@ -121,28 +86,49 @@ with_hashes() {
 }
 
 status=0
-for name in "${guests[@]}"; do
-  case $name in
-    plain_*) build_plain "$name" ;;
-    *)
-      if [ "$mode" = --bindings ]; then bindings "$name"; fi
-      build "$name"
+for toolchain in "${toolchains[@]}"; do
+  out=$work/$toolchain
+  mkdir "$out"
+  case $toolchain in
+    c | rust)
+      if [ "$mode" = bindings ]; then "$here/build/$toolchain.sh" --bindings "$out"; else "$here/build/$toolchain.sh" "$out"; fi
+      for file in "$out"/*.wasm; do
+        name=$(basename "$file" .wasm)
+        registries=$(copies "$name")
+        for registry in $registries; do
+          target=$(folder "$registry")/$name.wasm
+          if [ "$mode" != check ]; then
+            mkdir -p "$(dirname "$target")"
+            cp "$file" "$target"
+            chmod 644 "$target"
+          elif ! cmp "$file" "$target"; then
+            status=1
+          fi
+        done
+      done
+      ;;
+    javascript | python)
+      if [ "$mode" = check ]; then
+        echo "build.sh: guests in $toolchain are not committed: there is nothing to check" >&2
+        exit 2
+      fi
+      "$here/build/$toolchain.sh" "$out"
+      # Not the same bytes each time, so that their hash cannot be in a committed file.
+      registry=$built/$toolchain
+      mkdir -p "$registry/wasm"
+      mv "$out"/*.wasm "$registry/wasm/"
+      cp "$examples/$toolchain/_index.yaml.in" "$registry/_index.yaml"
+      with_hashes "$registry/_index.yaml" >"$work/hashed.yaml"
+      mv "$work/hashed.yaml" "$registry/_index.yaml"
+      echo "built $registry"
       ;;
   esac
-  for registry in $(copies "$name"); do
-    target=$(folder "$registry")/$name.wasm
-    if [ "$mode" != --check ]; then
-      mkdir -p "$(dirname "$target")"
-      cp "$work/$name.wasm" "$target"
-    elif ! cmp "$work/$name.wasm" "$target"; then
-      status=1
-    fi
-  done
 done
 
+# Committed registry files have hashes of committed guests alone.
 while IFS= read -r file; do
   with_hashes "$file" >"$work/hashed.yaml"
-  if [ "$mode" != --check ]; then
+  if [ "$mode" != check ]; then
     cmp -s "$work/hashed.yaml" "$file" || cp "$work/hashed.yaml" "$file"
   elif ! diff -u "$file" "$work/hashed.yaml"; then
     status=1
@@ -150,8 +136,8 @@ while IFS= read -r file; do
 done < <(grep -rlE '^ +hash: ' --include='*.yaml' "$examples")
 
 if [ "$status" != 0 ]; then
-  echo "build.sh: committed files differ from their sources; run registry-examples/guests/build.sh and commit" >&2
+  echo "build.sh: committed files differ from their sources; run registry-examples/guests/build.sh ${toolchains[*]} and commit" >&2
   echo "build.sh: guests/README.md names the versions that they were built with; here are" >&2
-  { clang-14 --version | head -1; rustc --version; "$linkers/wasm-component-ld" --version; } >&2
+  for toolchain in "${toolchains[@]}"; do "$here/build/$toolchain.sh" --versions >&2; done
 fi
 exit "$status"

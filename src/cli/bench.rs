@@ -1,12 +1,16 @@
 //! `greenroom bench`: one function, called by so many callers for so long, each with its next call as soon as it has its
-//! answer. The figures are in `figures`.
+//! answer. The figures are in `figures`, and what the calls take of memory in `memory`.
 
 mod figures;
+mod memory;
 
 use std::{
     path::PathBuf,
     process::ExitCode,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -30,13 +34,15 @@ use crate::{CallError, CallOptions, ErrorKind, Runtime};
 
 pub(super) const HELP: &str = "\
 Each caller has its next call as soon as it has its answer; one whom a full queue refused waits 10 ms. Calls that run at
-the end are not counted. Ctrl-C ends early.
+the end are not counted. Ctrl-C ends early. Memory is what the process has resident at most, beyond what it had before
+the first call.
 Negative numbers are taken as ARGs; other ARGs that start with `-` stand behind `--`, after all options.
 Exit code 0 if any call had a result, else that of the error that came most often, or 4 if no call had an end (see
 `greenroom call --help`).
 
 Example:
-  greenroom bench registry-examples/compute compute:lazy 6 7 --concurrency 64 --duration 5";
+  greenroom bench registry-examples/compute compute:lazy 6 7 --concurrency 64 --duration 5
+  greenroom bench registry-examples/sleep sleep:many 2000 --concurrency 10000 --calls 10000";
 
 /// Places where callers note their results: more callers share them, as a histogram takes some room.
 const TALLIES_MAX: usize = 64;
@@ -55,9 +61,12 @@ pub(super) struct Options {
     /// How many callers there are
     #[arg(long, short = 'c', value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     concurrency: u32,
-    /// How long to call: seconds, or `500ms`, `1m`
-    #[arg(long, short = 'd', value_name = "TIME", default_value = "5", value_parser = some_time)]
-    duration: Duration,
+    /// How long to call: seconds, or `500ms`, `1m`. Default is 5, or until all --calls have ended
+    #[arg(long, short = 'd', value_name = "TIME", value_parser = some_time)]
+    duration: Option<Duration>,
+    /// How many calls to make in all: the bench ends with the last. Default is as many as there is time for
+    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    calls: Option<u64>,
     /// How long each caller waits for a result. Default is for ever
     #[arg(long, value_name = "TIME", value_parser = some_time)]
     timeout: Option<Duration>,
@@ -79,6 +88,7 @@ pub(super) async fn bench(options: Options, format: Format) -> Result<ExitCode, 
     let calls = Calls {
         args: args.into_iter().map(|arg| arg.value).collect(),
         options: CallOptions { timeout: options.timeout, ..CallOptions::default() },
+        left: options.calls.map(AtomicU64::new),
         runtime: target.runtime,
         id: target.id,
     };
@@ -87,19 +97,26 @@ pub(super) async fn bench(options: Options, format: Format) -> Result<ExitCode, 
     let tallies: Vec<_> = (0..concurrency.min(TALLIES_MAX)).map(|_| Arc::new(Mutex::new(Tally::default()))).collect();
     tracing::debug!(function = %calls.id, concurrency, "benching");
     let mut callers = JoinSet::new();
+    let at_rest = memory::resident().await;
+    let mut peak = at_rest;
     let begun = Instant::now();
     for (_, tally) in (0..concurrency).zip(tallies.iter().cycle()) {
         callers.spawn(call_on(Arc::clone(&calls), Arc::clone(tally)));
     }
+    let duration = options.duration.or_else(|| options.calls.is_none().then_some(DURATION_DEFAULT));
     tokio::select! {
-        () = progress(options.duration) => {}
+        () = progress(duration) => {}
+        () = all_ended(&mut callers) => {}
         _ = signals.next() => {}
+        never = memory::watch(&mut peak) => match never {},
     }
     let elapsed = begun.elapsed();
+    let peak = peak.max(memory::resident().await);
     callers.shutdown().await;
     calls.runtime.shutdown(Duration::ZERO).await;
 
-    let figures = Figures::of(&calls.id, concurrency, elapsed, &tallies);
+    let memory = at_rest.zip(peak).map(|(at_rest, peak)| peak.saturating_sub(at_rest));
+    let figures = Figures::of(&calls.id, concurrency, elapsed, memory, &tallies);
     output::print(format, &figures)?;
     Ok(figures.exit_code())
 }
@@ -110,14 +127,33 @@ struct Calls {
     id: FunctionId,
     args: Vec<Value>,
     options: CallOptions,
+    /// Calls that nobody has begun yet, where there is a bound.
+    left: Option<AtomicU64>,
 }
+
+impl Calls {
+    /// Takes a call to make, if one is left.
+    fn take(&self) -> bool {
+        let take =
+            |left: &AtomicU64| left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        self.left.as_ref().is_none_or(|left| take(left).is_ok())
+    }
+}
+
+/// How long a bench is unless the user says otherwise.
+const DURATION_DEFAULT: Duration = Duration::from_secs(5);
 
 /// How long a caller whom a full queue refused waits before it asks again.
 const REFUSED_PAUSE: Duration = Duration::from_millis(10);
 
-/// Calls until it is aborted.
+/// Waits until every caller has made its calls.
+async fn all_ended(callers: &mut JoinSet<()>) {
+    while callers.join_next().await.is_some() {}
+}
+
+/// Calls until no call is left, or it is aborted.
 async fn call_on(calls: Arc<Calls>, tally: Arc<Mutex<Tally>>) {
-    loop {
+    while calls.take() {
         let begun = Instant::now();
         let result = calls.runtime.call_json(calls.id.as_str(), calls.args.clone(), calls.options.clone()).await;
         let took = begun.elapsed();
@@ -131,7 +167,8 @@ async fn call_on(calls: Arc<Calls>, tally: Arc<Mutex<Tally>>) {
 }
 
 /// Waits, and shows on a terminal how long there is to wait.
-async fn progress(duration: Duration) {
+async fn progress(duration: Option<Duration>) {
+    let Some(duration) = duration else { return std::future::pending().await };
     const STEP: Duration = Duration::from_millis(100);
     let begun = Instant::now();
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);

@@ -62,6 +62,8 @@ pub struct Export {
     /// Why an entry cannot call it; `None` when it can.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// Whether it is the start of a command: the function of `wasi:cli/run`, or `_start` of a core module.
+    pub command: bool,
 }
 
 /// Something imported.
@@ -69,9 +71,12 @@ pub struct Export {
 pub struct Import {
     /// The interface, function, or `module.name` of a core module.
     pub name: String,
-    /// The groups that `imports:` must grant for it; none when only an embedder can provide it.
+    /// The groups that `imports:` must grant for it; none when it is free, or when only an embedder can provide it.
     #[serde(serialize_with = "capability_names")]
     pub grants: Vec<Capability>,
+    /// Whether every guest has it: WASI that is imported for its types alone, or to ask for mounts where nothing else is
+    /// done with files.
+    pub free: bool,
 }
 
 fn capability_names<S: Serializer>(groups: &[Capability], serializer: S) -> Result<S::Ok, S::Error> {
@@ -226,6 +231,7 @@ impl fmt::Display for Inspection {
         for import in &self.imports {
             let grants: Vec<_> = import.grants.iter().map(|group| group.name()).collect();
             match grants.as_slice() {
+                [] if import.free => writeln!(f, "  {}  needs no grant", import.name.escape_debug())?,
                 [] => writeln!(f, "  {}  only an embedder can provide it", import.name.escape_debug())?,
                 grants => writeln!(f, "  {}  granted by {}", import.name.escape_debug(), grants.join(", "))?,
             }

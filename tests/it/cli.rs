@@ -13,7 +13,7 @@ use serde_json::Value;
 pub const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/registry-examples");
 
 /// One cache for all tests, so that equal code is compiled once.
-const CACHE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/cache");
+pub const CACHE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/cache");
 
 /// The program, in the folder of examples.
 pub fn program() -> std::process::Command {

@@ -4,6 +4,7 @@
 mod cli;
 mod document;
 mod examples;
+mod guests;
 mod library;
 mod registry;
 mod registry_diagnostics;
@@ -12,3 +13,4 @@ mod registry_fields;
 mod registry_robustness;
 mod registry_schema;
 mod tidy;
+mod wasi;

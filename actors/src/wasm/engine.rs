@@ -13,6 +13,7 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, comp
 
 use super::{
     cache::{CacheOptions, Compiled, DiskCache},
+    files::OpenFiles,
     host::{GuestState, HostInterface},
     limits::TABLE_ELEMENTS_MAX,
     link,
@@ -97,10 +98,11 @@ pub struct Engine(Arc<Shared>);
 
 struct Shared {
     hosts: Vec<HostInterface>,
-    network: Arc<SharedNetwork>,
     /// What guests may call; none without a runtime.
     functions: Option<Weak<dyn Functions>>,
+    network: Arc<SharedNetwork>,
     disk: DiskCache,
+    open_files: Arc<OpenFiles>,
     compiled: Compiled,
     instances_max: usize,
     /// Counts memories, of which an instance has one or more: what the system runs out of first.
@@ -143,9 +145,10 @@ impl Engine {
         let instances_max = within_map_count(options.instances_max.min(1_000_000), max_map_count());
         let shared = Shared {
             hosts: options.hosts,
-            network: Arc::new(SharedNetwork::new(options.network)),
             functions,
+            network: Arc::new(SharedNetwork::new(options.network)),
             disk: DiskCache::open(&options.cache),
+            open_files: Arc::new(OpenFiles::new()),
             compiled: Compiled::default(),
             instances_max,
             permits: Arc::new(Semaphore::new(instances_max)),
@@ -188,12 +191,16 @@ impl Engine {
         &self.0.hosts
     }
 
+    pub(crate) fn functions(&self) -> Option<&Weak<dyn Functions>> {
+        self.0.functions.as_ref()
+    }
+
     pub(super) fn network(&self) -> &Arc<SharedNetwork> {
         &self.0.network
     }
 
-    pub(crate) fn functions(&self) -> Option<&Weak<dyn Functions>> {
-        self.0.functions.as_ref()
+    pub(super) fn open_files(&self) -> &Arc<OpenFiles> {
+        &self.0.open_files
     }
 
     pub(crate) fn permits(&self) -> &Arc<Semaphore> {

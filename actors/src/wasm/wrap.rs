@@ -26,6 +26,14 @@ world program { import wasi:cli/exit@0.2.12; }
 package wasi:cli@0.2.12 { interface exit { exit-with-code: func(status-code: u8); } }
 ";
 
+/// The component that a core module runs as: what [`Engine::prepare`](crate::wasm::Engine::prepare) compiles of it.
+///
+/// # Errors
+/// As of an entry with this `path`, `wit` and `method`.
+pub fn component_of(module: &[u8], wit: Option<&str>, method: &str) -> Result<Vec<u8>, PrepareError> {
+    wrap(module, wit, method, "path")
+}
+
 /// Wraps a core module as a component.
 ///
 /// # Errors

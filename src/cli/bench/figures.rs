@@ -68,6 +68,8 @@ pub(super) struct Figures {
     /// Calls with a result.
     calls: u64,
     calls_per_second: f64,
+    /// Resident memory at most beyond that before the first call, in bytes; `None` where the system does not say.
+    memory_bytes: Option<u64>,
     /// `None` when no call had a result.
     latency: Option<Latency>,
     /// Errors that came, by kind.
@@ -102,6 +104,7 @@ impl Figures {
         function: &FunctionId,
         concurrency: usize,
         elapsed: Duration,
+        memory_bytes: Option<u64>,
         tallies: &[Arc<Mutex<Tally>>],
     ) -> Self {
         let mut all: Option<Histogram<u64>> = None;
@@ -129,6 +132,7 @@ impl Figures {
             elapsed,
             calls,
             calls_per_second: calls as f64 / elapsed.as_secs_f64().max(f64::MIN_POSITIVE),
+            memory_bytes,
             latency: all.as_ref().map(Latency::of),
             errors: errors.into_iter().filter(|(_, count)| *count > 0).collect(),
             first_error,
@@ -181,6 +185,12 @@ impl fmt::Display for Figures {
                 writeln!(f, "  {name:<12}{:>14}", time(micros))?;
             }
         }
+        if let Some(bytes) = self.memory_bytes {
+            let kib = bytes as f64 / 1024.0;
+            writeln!(f, "\nmemory")?;
+            writeln!(f, "  {:<12}{:>14}", "in all", format!("{:.1} MiB", kib / 1024.0))?;
+            writeln!(f, "  {:<12}{:>14}", "a caller", format!("{:.1} KiB", kib / self.concurrency as f64))?;
+        }
         if !self.errors.is_empty() {
             writeln!(f, "\nerrors")?;
             for (kind, count) in &self.errors {
@@ -214,7 +224,7 @@ mod tests {
 
     fn figures(tallies: impl IntoIterator<Item = Tally>) -> Figures {
         let tallies: Vec<_> = tallies.into_iter().map(|tally| Arc::new(Mutex::new(tally))).collect();
-        Figures::of(&"t:f".parse().unwrap(), tallies.len(), Duration::from_secs(2), &tallies)
+        Figures::of(&"t:f".parse().unwrap(), tallies.len(), Duration::from_secs(2), Some(3 << 20), &tallies)
     }
 
     fn error(kind: ErrorKind) -> Result<(), CallError> {
@@ -246,6 +256,13 @@ mod tests {
             tally.note(Duration::ZERO, error(kind));
         }
         assert_eq!(figures([tally]).exit_code(), ExitCode::from(ErrorKind::Timeout.exit_code()));
+    }
+
+    #[test]
+    fn memory_is_shown_in_all_and_for_each_caller() {
+        let shown = figures([Tally::default(), Tally::default()]).to_string();
+        assert!(shown.contains("in all             3.0 MiB"), "{shown}");
+        assert!(shown.contains("a caller        1536.0 KiB"), "{shown}");
     }
 
     #[test]

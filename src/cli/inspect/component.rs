@@ -2,9 +2,9 @@
 
 use std::{collections::HashSet, path::Path};
 
-use greenroom_actors::spec::Capability;
+use greenroom_actors::spec::{Capabilities, Capability};
 use wit_component::{DecodedWasm, WitPrinter};
-use wit_parser::{Function, FunctionKind, InterfaceId, Resolve, Type, TypeDefKind, TypeId, World, WorldId, WorldItem};
+use wit_parser::{Function, FunctionKind, InterfaceId, Resolve, Type, TypeDefKind, TypeId, World, WorldId, WorldItem, WorldKey};
 
 use super::{Contents, Export, FileKind, Import, InspectError};
 
@@ -22,14 +22,45 @@ pub(super) fn read(binary: &[u8], file: &Path) -> Result<Contents, InspectError>
     })
 }
 
+/// The function by which C's library asks for the mounts when it starts, whatever a guest does.
+const ASKS_FOR_MOUNTS: (&str, &str) = ("wasi:filesystem/preopens@", "get-directories");
+
 fn imports(resolve: &Resolve, world: &World) -> Vec<Import> {
+    let needed = groups(resolve, world);
     let named = world.imports.iter().filter(|(_, item)| !matches!(item, WorldItem::Type { .. }));
     named
         .map(|(key, _)| {
             let name = resolve.name_world_key(key);
-            Import { grants: Capability::of_import(&name).into_iter().collect(), name }
+            let group = Capability::of_import(&name);
+            let grants: Vec<_> = group.into_iter().filter(|group| needed.has(*group)).collect();
+            Import { free: grants.is_empty() && group.is_some(), grants, name }
         })
         .collect()
+}
+
+/// The groups that a world needs: those of which it imports a function. Types come without a grant.
+fn groups(resolve: &Resolve, world: &World) -> Capabilities {
+    let needs = |(key, item): (&WorldKey, &WorldItem)| {
+        let name = resolve.name_world_key(key);
+        let needs = match item {
+            WorldItem::Interface { id, .. } => resolve.interfaces[*id].functions.keys().any(|function| {
+                let (interface, asks) = ASKS_FOR_MOUNTS;
+                !(name.starts_with(interface) && function == asks)
+            }),
+            WorldItem::Function(_) => true,
+            WorldItem::Type { .. } => false,
+        };
+        needs.then(|| Capability::of_import(&name)).flatten()
+    };
+    world.imports.iter().filter_map(needs).collect()
+}
+
+/// The groups that a component needs; `None` when it is none.
+pub(super) fn groups_of(component: &[u8]) -> Option<Capabilities> {
+    match wit_component::decode(component).ok()? {
+        DecodedWasm::Component(resolve, world) => Some(groups(&resolve, &resolve.worlds[world])),
+        DecodedWasm::WitPackage(..) => None,
+    }
 }
 
 fn exports(resolve: &Resolve, world: &World) -> anyhow::Result<Vec<Export>> {
@@ -83,12 +114,21 @@ fn export(
         }
         _ => Some("it belongs to a resource or is asynchronous".to_owned()),
     };
-    Ok(Export { method, wit: Some(signature(resolve, function)?), core: None, refused })
+    let command = interface.is_some_and(|(name, _)| is_run(name)) && function.name == "run";
+    Ok(Export { method, wit: Some(signature(resolve, function)?), core: None, refused, command })
 }
 
 /// Whether an interface is `wasi:http/incoming-handler`, of any version.
 pub(super) fn is_http_handler(interface: &str) -> bool {
-    interface.split_once('@').map_or(interface, |(name, _)| name) == "wasi:http/incoming-handler"
+    without_version(interface) == "wasi:http/incoming-handler"
+}
+
+fn is_run(interface: &str) -> bool {
+    without_version(interface) == "wasi:cli/run"
+}
+
+fn without_version(interface: &str) -> &str {
+    interface.split_once('@').map_or(interface, |(name, _)| name)
 }
 
 /// The kind of the first type that calls cannot carry. `seen` keeps types that are used many times from being walked again.

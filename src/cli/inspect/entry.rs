@@ -1,6 +1,6 @@
 //! The registry entry that runs an inspected file.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::Path};
 
 use greenroom_actors::spec::Capabilities;
 
@@ -11,16 +11,22 @@ const FOLDER: &str = "wasm_files";
 
 /// The YAML of the entries, with the first function that can be called and the others as comments; `None` when there is none.
 pub(super) fn write(inspection: &Inspection) -> Option<String> {
-    let mut callable = inspection.exports.iter().filter(|export| export.refused.is_none());
-    let first = callable.next()?;
+    let callable: Vec<_> = inspection.exports.iter().filter(|export| export.refused.is_none()).collect();
+    let first = *callable.first()?;
     let file = inspection.file.file_name()?.to_string_lossy();
+    // A process has no text of its own: a program in text form is left to be a function.
+    let is_command = callable.iter().all(|export| export.command) && !inspection.text;
+    let name = match is_command {
+        true => command_name(&inspection.file),
+        false => entry_name(&first.method),
+    };
     let mut yaml = String::from("entries:\n");
     let mut line = |text: String| {
         yaml.push_str(&text);
         yaml.push('\n');
     };
     if inspection.text {
-        line(format!("  - name: {}", scalar(&entry_name(&first.method))));
+        line(format!("  - name: {}", scalar(&name)));
         line("    kind: function.wat".to_owned());
         line(format!("    source: {}", scalar(&format!("file://{file}"))));
     } else {
@@ -29,21 +35,27 @@ pub(super) fn write(inspection: &Inspection) -> Option<String> {
         line("    base: module".to_owned());
         line("    directory: ./".to_owned());
         line(String::new());
-        line(format!("  - name: {}", scalar(&entry_name(&first.method))));
-        line("    kind: function.wasm".to_owned());
+        line(format!("  - name: {}", scalar(&name)));
+        if is_command {
+            line("    kind: process.wasm".to_owned());
+            line("    meta:".to_owned());
+            line(format!("      command: {}", scalar(&name)));
+        } else {
+            line("    kind: function.wasm".to_owned());
+        }
         line(format!("    fs: {FOLDER}"));
         line(format!("    path: {}", scalar(&format!("/{file}"))));
         line(format!("    hash: sha256:{}", inspection.sha256));
     }
-    line(format!("    method: {}", scalar(&first.method)));
-    for other in callable {
-        line(format!("    # method: {}", scalar(&other.method)));
-    }
-    if inspection.kind == FileKind::Module
-        && let Some(wit) = &inspection.wit
-    {
-        line("    wit: |".to_owned());
-        wit.lines().for_each(|text| line(format!("      {text}")));
+    if !is_command {
+        line(format!("    method: {}", scalar(&first.method)));
+        callable[1..].iter().for_each(|other| line(format!("    # method: {}", scalar(&other.method))));
+        if inspection.kind == FileKind::Module
+            && let Some(wit) = &inspection.wit
+        {
+            line("    wit: |".to_owned());
+            wit.lines().for_each(|text| line(format!("      {text}")));
+        }
     }
     let http = is_http(first);
     if http {
@@ -54,11 +66,13 @@ pub(super) fn write(inspection: &Inspection) -> Option<String> {
         line("    imports:".to_owned());
         groups.iter().for_each(|group| line(format!("      - {}", group.name())));
     }
-    for import in inspection.imports.iter().filter(|import| import.grants.is_empty()) {
+    for import in inspection.imports.iter().filter(|import| import.grants.is_empty() && !import.free) {
         line(format!("    # An embedder must provide {}", scalar(&import.name)));
     }
-    line("    pool:".to_owned());
-    line("      type: lazy".to_owned());
+    if !is_command {
+        line("    pool:".to_owned());
+        line("      type: lazy".to_owned());
+    }
     Some(yaml)
 }
 
@@ -72,6 +86,12 @@ fn groups(inspection: &Inspection, http: bool) -> Capabilities {
     let granted_by_transport = |name: &str| http && name.starts_with("wasi:http/types@");
     let needed = inspection.imports.iter().filter(|import| !granted_by_transport(&import.name));
     needed.flat_map(|import| import.grants.iter().copied()).collect()
+}
+
+/// A name for a command, and its entry: the file's. `list` is what `greenroom run ROOT list` does itself.
+fn command_name(file: &Path) -> String {
+    let name = entry_name(&file.file_stem().unwrap_or_default().to_string_lossy().replace('#', "_"));
+    if name == "list" { "list_command".to_owned() } else { name }
 }
 
 /// A name for an entry: the function's, of the characters that ids have.

@@ -1,9 +1,12 @@
 //! Core modules: their functions, and the WIT that these read as when an entry gives none.
 
-use greenroom_actors::spec::Capability;
+use greenroom_actors::{
+    spec::{Capabilities, Capability},
+    wasm::component_of,
+};
 use wasmparser::{BinaryReaderError, CompositeInnerType, ExternalKind, FuncType, Parser, Payload, TypeRef, ValType};
 
-use super::{Contents, Export, FileKind, Import};
+use super::{Contents, Export, FileKind, Import, component};
 
 pub(super) fn read(binary: &[u8]) -> Result<Contents, BinaryReaderError> {
     let mut types: Vec<Option<FuncType>> = Vec::new();
@@ -29,6 +32,7 @@ pub(super) fn read(binary: &[u8]) -> Result<Contents, BinaryReaderError> {
                     imports.push(Import {
                         name: format!("{}.{}", import.module, import.name),
                         grants: grants(import.module, import.name),
+                        free: false,
                     });
                 }
             }
@@ -60,6 +64,9 @@ pub(super) fn read(binary: &[u8]) -> Result<Contents, BinaryReaderError> {
         .filter_map(|export| Some(format!("{}: {};", wit_name(&export.method)?, export.wit.as_ref()?)))
         .collect();
     let wit = (!lines.is_empty()).then(|| lines.join("\n"));
+    if let Some(needed) = groups(binary, wit.as_deref(), &exports) {
+        narrow(&mut imports, needed);
+    }
     Ok(Contents { kind: FileKind::Module, exports, imports, wit })
 }
 
@@ -73,7 +80,7 @@ fn export(name: String, func: &FuncType) -> Export {
     if name == "_start" {
         // A program: the preview 1 adapter exports it as the `run` of `wasi:cli`.
         let wit = Some("func() -> result".to_owned());
-        return Export { method: "run#run".to_owned(), wit, core: None, refused: None };
+        return Export { method: "run#run".to_owned(), wit, core: None, refused: None, command: true };
     }
     let params: Option<Vec<_>> =
         func.params().iter().enumerate().map(|(i, ty)| Some(format!("p{i}: {}", wit_type(*ty)?))).collect();
@@ -90,7 +97,7 @@ fn export(name: String, func: &FuncType) -> Export {
     } else {
         None
     };
-    Export { method: name, wit, core: Some(core), refused }
+    Export { method: name, wit, core: Some(core), refused, command: false }
 }
 
 fn core_types(types: &[ValType]) -> String {
@@ -125,7 +132,21 @@ fn wit_name(name: &str) -> Option<String> {
     Some(if plain.is_ok() { kebab } else { format!("%{kebab}") })
 }
 
-/// The groups that the component made of a preview 1 module needs for one of its imports.
+/// The groups that the component needs which is made of the module; `None` when none can be made.
+fn groups(binary: &[u8], wit: Option<&str>, exports: &[Export]) -> Option<Capabilities> {
+    let first = exports.iter().find(|export| export.refused.is_none())?;
+    component::groups_of(&component_of(binary, wit, &first.method).ok()?)
+}
+
+/// Leaves of the groups that preview 1 functions may need those that the component does need.
+fn narrow(imports: &mut [Import], needed: Capabilities) {
+    for import in imports.iter_mut().filter(|import| !import.grants.is_empty()) {
+        import.grants.retain(|group| needed.has(*group));
+        import.free = import.grants.is_empty();
+    }
+}
+
+/// The groups that the component made of a preview 1 module may need for one of its imports.
 fn grants(module: &str, name: &str) -> Vec<Capability> {
     use Capability::{Cli, Clocks, Filesystem, Io, Random};
     if !matches!(module, "wasi_snapshot_preview1" | "wasi_unstable") {

@@ -24,6 +24,17 @@ fn a_bench_prints_its_figures() {
 }
 
 #[test]
+fn a_bench_of_so_many_calls_ends_with_the_last() {
+    let args = ["bench", "--format=json", "sleep", "many", "20", "--concurrency", "50", "--calls", "120"];
+    let figures = greenroom(&args).json();
+    assert_eq!((&figures["calls"], &figures["errors"]), (&json!(120), &json!({})));
+    assert!(figures["latency"]["p50_us"].as_f64().unwrap() >= 20_000.0, "{figures}");
+    if cfg!(target_os = "linux") {
+        assert!(figures["memory_bytes"].as_u64().unwrap() > 0, "{figures}");
+    }
+}
+
+#[test]
 fn the_figures_are_json_when_asked_for() {
     let done = greenroom(&["bench", "--format=json", "-c2", "-d", "200ms", "compute", "lazy", "6", "7"]);
     let figures = done.json();
