@@ -92,10 +92,6 @@ impl GuestState {
         &self.world.open_files
     }
 
-    pub(super) fn network(&self) -> &Arc<StoreNetwork> {
-        &self.outgoing.0
-    }
-
     pub(super) fn new(world: &Arc<GuestWorld>, limits: &Limits) -> Result<Self, CallError> {
         Ok(Self::of_command(world, limits, Vec::new(), Stdio::default())?.0)
     }
@@ -240,7 +236,6 @@ impl GuestWorld {
         let written = stdio.give(&mut wasi, &self.log);
         wasi.max_random_size(RANDOM_BYTES_MAX);
         let network = Arc::clone(network);
-        wasi.max_random_size(RANDOM_BYTES_MAX);
         wasi.allow_tcp(true).allow_udp(true).socket_addr_check(move |address, purpose| {
             let allowed = network.allows(address, purpose);
             Box::pin(async move { allowed })
