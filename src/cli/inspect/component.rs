@@ -4,7 +4,9 @@ use std::{collections::HashSet, path::Path};
 
 use greenroom_actors::spec::{Capabilities, Capability};
 use wit_component::{DecodedWasm, WitPrinter};
-use wit_parser::{Function, FunctionKind, InterfaceId, Resolve, Type, TypeDefKind, TypeId, World, WorldId, WorldItem, WorldKey};
+use wit_parser::{
+    Function, FunctionKind, InterfaceId, Resolve, Type, TypeDefKind, TypeId, World, WorldId, WorldItem, WorldKey,
+};
 
 use super::{Contents, Export, FileKind, Import, InspectError};
 

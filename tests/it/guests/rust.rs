@@ -47,9 +47,8 @@ async fn types_of_rust_go_in_and_come_out() {
     let counts: Counts = runtime.call("rust:count", ("",)).await.unwrap();
     assert_eq!(counts, Counts { lines: 0, words: 0, chars: 0, longest: None });
 
-    let edit = async |edits: Vec<Edit>| {
-        runtime.call::<Outcome<String, EditError>>("rust:edit", ("ab", edits)).await.unwrap()
-    };
+    let edit =
+        async |edits: Vec<Edit>| runtime.call::<Outcome<String, EditError>>("rust:edit", ("ab", edits)).await.unwrap();
     let edits = vec![Edit::Reverse, Edit::Append("c"), Edit::Replace("a", "x"), Edit::Repeat(2)];
     assert_eq!(edit(edits).await, Outcome::Ok("bxcbxc".to_owned()));
     assert_eq!(edit(vec![Edit::Replace("", "x")]).await, Outcome::Err(EditError::NothingToReplace));

@@ -19,7 +19,12 @@ use crate::{
 /// A runtime of one guest thread that finds compiled code in the cache of all tests.
 async fn start(name: &str, root: &Path) -> Runtime {
     let builder = Runtime::builder().name(name).guest_threads(1).instances_max(100);
-    builder.cache(CacheOptions::Directory { path: CACHE.into(), max_bytes: 1 << 30 }).registry(root).start().await.unwrap()
+    builder
+        .cache(CacheOptions::Directory { path: CACHE.into(), max_bytes: 1 << 30 })
+        .registry(root)
+        .start()
+        .await
+        .unwrap()
 }
 
 async fn call(runtime: &Runtime, function: &str, args: Value) -> Result<Value, greenroom::CallError> {
@@ -102,7 +107,8 @@ async fn values_of_every_kind_go_in_and_out(language: &str, root: &Path) {
         let slug = answer(&runtime, &function("slug"), json!([long])).await;
         assert_eq!(slug.as_str().unwrap().len(), long.len() - 1);
 
-        let people = json!([[{"name": "A", "age": 3}, {"name": "B", "age": 5, "email": "b@x"}, {"name": "C", "age": 5}]]);
+        let people =
+            json!([[{"name": "A", "age": 3}, {"name": "B", "age": 5, "email": "b@x"}, {"name": "C", "age": 5}]]);
         let eldest = answer(&runtime, &function("eldest"), people).await;
         assert_eq!(eldest, json!({"name": "B", "age": 5, "email": "b@x"}));
         assert_eq!(answer(&runtime, &function("eldest"), json!([[]])).await, Value::Null);
@@ -175,7 +181,9 @@ async fn an_endless_loop_is_ended_and_its_worker_replaced(language: &str, root: 
         language,
         root,
         "spin",
-        &format!("{IMPORTS}    pool:\n      type: lazy\n      max_size: 1\n    limits:\n      max_execution_ms: 2000\n"),
+        &format!(
+            "{IMPORTS}    pool:\n      type: lazy\n      max_size: 1\n    limits:\n      max_execution_ms: 2000\n"
+        ),
     );
     let runtime = start(&format!("guests-spin-{language}"), &root.path()).await;
     let function = format!("{language}:f");
@@ -263,9 +271,9 @@ async fn clocks_and_random_numbers_are_the_hosts(language: &str, root: &Path) {
     let now = answer(&runtime, &format!("{language}:now"), json!([])).await.as_f64().unwrap();
     // The guest's clock may be coarser than the host's.
     assert!((before - 0.01..=seconds() + 0.01).contains(&now), "{now}");
-    let numbers = join_all((0..5).map(|_| async {
-        answer(&runtime, &format!("{language}:chance"), json!([])).await.as_f64().unwrap()
-    }))
+    let numbers = join_all(
+        (0..5).map(|_| async { answer(&runtime, &format!("{language}:chance"), json!([])).await.as_f64().unwrap() }),
+    )
     .await;
     assert!(numbers.iter().all(|number| (0.0..1.0).contains(number)), "{numbers:?}");
     // Fresh instances that were made from one snapshot must not repeat each other.
