@@ -74,7 +74,7 @@ fn a_component_shows_functions_imports_and_an_entry() {
             },
         ])
     );
-    assert_eq!(json["imports"], json!([{"name": "acme:users/store@1.2.0", "grants": []}]));
+    assert_eq!(json["imports"], json!([{"name": "acme:users/store@1.2.0", "grants": [], "free": false}]));
     let wit = found.wit.as_deref().unwrap();
     assert!(wit.contains("record user"), "{wit}");
     assert_eq!(
