@@ -63,6 +63,7 @@ pub struct Export {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
     /// Whether it is the start of a command: the function of `wasi:cli/run`, or `_start` of a core module.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub command: bool,
 }
 

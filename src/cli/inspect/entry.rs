@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::Path};
 
-use greenroom_actors::spec::Capabilities;
+use greenroom_actors::spec::{Capabilities, Capability};
 
 use super::{Export, FileKind, Inspection};
 
@@ -65,6 +65,12 @@ pub(super) fn write(inspection: &Inspection) -> Option<String> {
     if groups != Capabilities::NONE {
         line("    imports:".to_owned());
         groups.iter().for_each(|group| line(format!("      - {}", group.name())));
+    }
+    if groups.has(Capability::Sockets) || groups.has(Capability::Http) {
+        line("    # It reaches nothing but what is listed:".to_owned());
+        line("    # wasi:".to_owned());
+        line("    #   network:".to_owned());
+        line("    #     allow: [\"api.example.com:443\"]".to_owned());
     }
     for import in inspection.imports.iter().filter(|import| import.grants.is_empty() && !import.free) {
         line(format!("    # An embedder must provide {}", scalar(&import.name)));

@@ -74,7 +74,7 @@ fn a_component_shows_functions_imports_and_an_entry() {
             },
         ])
     );
-    assert_eq!(json["imports"], json!([{"name": "acme:users/store@1.2.0", "grants": []}]));
+    assert_eq!(json["imports"], json!([{"name": "acme:users/store@1.2.0", "grants": [], "free": false}]));
     let wit = found.wit.as_deref().unwrap();
     assert!(wit.contains("record user"), "{wit}");
     assert_eq!(
@@ -120,8 +120,7 @@ fn an_entry_grants_the_groups_that_are_imported_and_no_more() {
         (import "wasi:http/types@0.2.6" "a" (func)) (func (export "EXPORT")))"#;
     let plain = component(&wit.replace("EXPORT", "api"), &module.replace("EXPORT", "acme:app/api#tick"));
     let entry = inspected(&plain, "a.wasm").entry.unwrap();
-    let end =
-        "    method: \"api#tick\"\n    imports:\n      - wasi:io\n      - wasi:clocks\n      - wasi:http\n    pool:\n";
+    let end = "    method: \"api#tick\"\n    imports:\n      - wasi:io\n      - wasi:clocks\n      - wasi:http\n    # It reaches nothing";
     assert!(entry.contains(end), "{entry}");
 
     let handler = wit.replace("EXPORT", "wasi:http/incoming-handler@0.2.6");
@@ -182,10 +181,61 @@ fn a_module_shows_what_its_functions_read_as() {
 }
 
 #[test]
-fn a_program_is_run() {
-    let found = inspected(br#"(module (func (export "_start")))"#, "main.wat");
-    let entry = found.entry.unwrap();
+fn a_program_is_a_command_unless_it_is_text() {
+    let text = r#"(module (func (export "_start")))"#;
+    let entry = inspected(text.as_bytes(), "main.wat").entry.unwrap();
     assert!(entry.contains("method: \"run#run\"") && !entry.contains("wit:"), "{entry}");
+    let binary = wat::parse_str(text).unwrap();
+    let entry = |file| inspected(&binary, file).entry.unwrap();
+    let expected = "- name: main\n    kind: process.wasm\n    meta:\n      command: main\n    fs: wasm_files\n    path: /main.wasm\n";
+    assert!(entry("main.wasm").contains(expected), "{}", entry("main.wasm"));
+    assert!(!entry("main.wasm").contains("method:") && !entry("main.wasm").contains("pool:"));
+    // What `greenroom run ROOT list` does itself.
+    assert!(entry("list.wasm").contains("command: list_command\n"));
+}
+
+#[test]
+fn what_is_imported_for_its_types_alone_needs_no_grant() {
+    let wit = r#"
+        package acme:app;
+        world w { import wasi:filesystem/preopens@0.2.6; import api; export tick: func(); }
+        interface api { use wasi:clocks/wall-clock@0.2.6.{datetime}; at: func(when: datetime); }
+        package wasi:clocks@0.2.6 { interface wall-clock { record datetime { seconds: u64 } now: func() -> datetime; } }
+        package wasi:filesystem@0.2.6 { interface preopens { get-directories: func() -> list<string>; } }
+    "#;
+    let module = |more: &str| {
+        format!(
+            r#"(module (import "wasi:filesystem/preopens@0.2.6" "get-directories" (func (param i32)))
+            (import "acme:app/api" "at" (func (param i64))) {more} (memory (export "memory") 1)
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable)
+            (func (export "tick")))"#
+        )
+    };
+    let bytes = component(wit, &module(""));
+    let found = inspected(&bytes, "a.wasm");
+    let free: Vec<_> = found.imports.iter().map(|import| (import.name.as_str(), import.free)).collect();
+    let expected =
+        [("wasi:clocks/wall-clock@0.2.6", true), ("wasi:filesystem/preopens@0.2.6", true), ("acme:app/api", false)];
+    let sorted = |mut names: Vec<_>| {
+        names.sort();
+        names
+    };
+    assert_eq!(sorted(free), sorted(expected.to_vec()));
+    assert!(!found.entry.as_deref().unwrap().contains("imports:"), "{found}");
+    assert!(found.to_string().contains("wall-clock@0.2.6  needs no grant\n"), "{found}");
+}
+
+#[test]
+fn a_preview_1_module_needs_what_its_component_needs() {
+    let with = |import: &str| {
+        let text = format!(
+            r#"(module (import "wasi_snapshot_preview1" {import}) (memory (export "memory") 1) (func (export "_start")
+            i32.const 0 i32.const 0 call 0 drop))"#
+        );
+        inspected(text.as_bytes(), "a.wat").imports[0].grants.iter().map(|group| group.name()).collect::<Vec<_>>()
+    };
+    assert_eq!(with(r#""random_get" (func (param i32 i32) (result i32))"#), ["wasi:random"]);
+    assert_eq!(with(r#""args_get" (func (param i32 i32) (result i32))"#), ["wasi:cli"]);
 }
 
 #[test]

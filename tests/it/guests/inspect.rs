@@ -12,12 +12,17 @@ use crate::{
     registry::Root,
 };
 
-/// The entry that `inspect` prints for a file, in a folder with the file.
+/// The entry that `inspect` prints for a file, in a folder with the file. Where it has hosts to list, they are.
 fn inspected(file: &Path) -> Root {
     let done = greenroom(&["inspect", file.to_str().unwrap()]);
     assert_eq!(done.code, 0, "{done:?}");
     let (_, entry) = done.stdout.split_once("\n_index.yaml, beside the file\n").expect("it prints an entry");
     let lines = entry.lines().map(|line| format!("{}\n", line.strip_prefix("  ").unwrap_or(line)));
+    let lines = lines.map(|line| {
+        ["wasi:", "  network:", "    allow:"]
+            .iter()
+            .fold(line, |line, field| line.replace(&format!("    # {field}"), &format!("    {field}")))
+    });
     let root = Root::with(&lines.collect::<String>());
     let place = root.path().join(file.file_name().unwrap());
     std::fs::hard_link(file, &place).or_else(|_| std::fs::copy(file, &place).map(drop)).unwrap();
