@@ -6,6 +6,7 @@
 
 mod core;
 mod fit;
+mod memory;
 
 use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
@@ -58,6 +59,10 @@ pub(super) fn wrap(
     };
     let names = world.as_ref().map_or_else(|| Ok(Vec::new()), |world| fit::names(&core, world))?;
     let mut bytes = core::renamed(module, &names, EXIT).map_err(|error| refused(field, &error.to_string()))?;
+    if core.has_adapter() {
+        let sized = memory::with_own_size(&bytes).map_err(|error| refused(field, &error.to_string()))?;
+        bytes = sized.into_owned();
+    }
     if let Some(world) = &world {
         embed_component_metadata(&mut bytes, &world.resolve, world.world, StringEncoding::UTF8)
             .map_err(|error| refused("wit", &format!("{error:#}")))?;

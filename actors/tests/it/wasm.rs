@@ -6,6 +6,7 @@ mod fixture;
 mod grants;
 mod groups;
 mod handles;
+mod heap;
 mod http;
 mod limits;
 mod log;

@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fill.h"
+
 extern char **environ;
 
 static int copy(FILE *from) {
@@ -37,6 +39,7 @@ int main(int argc, char **argv) {
       return 3;
     }
   }
+  if (strcmp(what, "heap") == 0) return fill(strtoul(with, NULL, 10));
   if (strcmp(what, "large") == 0) {
     // More than one write of the library, in lines that are as long as the log shows.
     for (int i = 0; i < 100; i++) {

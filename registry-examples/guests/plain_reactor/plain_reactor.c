@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "../plain_command/fill.h"
+
 #define EXPORT(NAME) __attribute__((export_name(NAME)))
 
 static int made;
@@ -39,3 +41,6 @@ EXPORT("first_byte") int first_byte(void) {
   fclose(file);
   return c;
 }
+
+/// 0 when 4 MiB in pieces of this size stay as they were filled.
+EXPORT("heap") int heap(int size) { return fill((size_t)size); }

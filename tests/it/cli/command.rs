@@ -61,10 +61,17 @@ fn a_command_has_the_streams_and_arguments_of_the_command_line() {
         "tally: `--help` is no command, or has other arguments; there are count [FILE…], unique [FILE…], env NAME and \
          exit STATUS\n"
     );
-    // More than any buffer holds.
-    let lines: String = (0..40_000).map(|line| format!("{line:06}\n")).collect();
-    let done = run(&["tally-p1", "unique"], &lines);
-    assert!(done.code == 0 && done.stdout == lines, "{} bytes", done.stdout.len());
+    // More than any buffer holds, and than the memory that it starts with.
+    for lines in [1_000, 10_000, 40_000, 100_000] {
+        let lines: String = (0..lines).map(|line| format!("{line:06}\n")).collect();
+        for name in ["tally", "tally-p1"] {
+            let done = run(&[name, "unique"], &lines);
+            assert!(done.code == 0 && done.stdout == lines, "{name}: {} bytes: {}", done.stdout.len(), done.stderr);
+            let done = run(&[name, "count"], &lines);
+            let count = lines.len() / 7;
+            assert_eq!((done.code, done.stdout), (0, format!("{count} {count} {}\n", lines.len())), "{name}");
+        }
+    }
 }
 
 #[test]

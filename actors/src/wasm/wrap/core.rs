@@ -101,6 +101,11 @@ impl CoreModule {
         self.imports.iter().any(|(module, _)| module == PREVIEW1)
     }
 
+    /// Whether the adapter shares the module's memory.
+    pub(super) fn has_adapter(&self) -> bool {
+        self.is_command() || self.uses_preview1()
+    }
+
     /// Whether the module ends itself by preview 1.
     pub(super) fn exits(&self) -> bool {
         self.imports.iter().any(|(module, name)| (module.as_str(), name.as_str()) == PROC_EXIT)

@@ -10,12 +10,38 @@
 //! A file that cannot be read gives a line on standard error and, at the end, status 1. A wrong command line gives
 //! status 2. `TALLY_UNIT`, which may be `lines`, `words` or `bytes`, makes `count` print that alone.
 
+#[cfg(target_os = "wasi")]
+use std::{
+    alloc::{self, Layout},
+    process, ptr,
+};
 use std::{
     collections::BTreeSet,
     env, fs,
     io::{self, BufWriter, Read as _, Write as _},
     process::ExitCode,
 };
+
+/// With this the adapter for preview 1, which makes a component of the program, asks for its memory.
+///
+/// Without it the adapter grows the memory before the program starts, and the C library of Debian 12 (2022) takes all
+/// memory that it finds when it first allocates for its heap, the adapter's included.
+///
+/// # Safety
+/// As of `realloc`: `old` is null, or came from here with this size and alignment.
+#[cfg(target_os = "wasi")]
+#[unsafe(export_name = "cabi_realloc")]
+unsafe extern "C" fn cabi_realloc(old: *mut u8, old_size: usize, align: usize, size: usize) -> *mut u8 {
+    let Ok(layout) = Layout::from_size_align(old_size.max(1), align) else { process::abort() };
+    let new = if old.is_null() || old_size == 0 {
+        // SAFETY: the size is at least 1.
+        Layout::from_size_align(size.max(1), align).map_or(ptr::null_mut(), |layout| unsafe { alloc::alloc(layout) })
+    } else {
+        // SAFETY: the caller's promise.
+        unsafe { alloc::realloc(old, layout, size.max(1)) }
+    };
+    if new.is_null() { process::abort() } else { new }
+}
 
 fn main() -> ExitCode {
     let mut args = env::args().skip(1);
