@@ -54,7 +54,7 @@ fn a_command_has_the_streams_and_arguments_of_the_command_line() {
     assert_eq!(run(&["commands:tally_p1", "count"], "one\n").stdout, "1 1 4\n");
     assert_eq!(run(&["tally_p1", "count"], "one\n").stdout, "1 1 4\n");
     // What looks like an option is the command's own.
-    let done = run(&["tally", "--help", "--metrics"], "");
+    let done = run(&["tally-p1", "--help", "--metrics"], "");
     assert_eq!((done.code, done.stdout.as_str()), (2, ""));
     assert_eq!(
         done.stderr,
