@@ -39,7 +39,7 @@ gives that of its error, as `call` does, or 130 or 143 after a signal.
 Examples:
   greenroom run --metrics 127.0.0.1:9464 registry-examples/compute
   greenroom run registry-examples/commands list
-  greenroom run registry-examples/commands count --lines < README.md";
+  greenroom run registry-examples/commands tally count < README.md";
 
 /// What `run` is told.
 #[derive(Debug, Args)]

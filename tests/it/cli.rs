@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod call;
 pub mod check;
+pub mod command;
 pub mod files;
 pub mod run;
 

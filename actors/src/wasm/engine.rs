@@ -13,6 +13,7 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, comp
 
 use super::{
     cache::{CacheOptions, Compiled, DiskCache},
+    files::OpenFiles,
     host::{GuestState, HostInterface},
     limits::TABLE_ELEMENTS_MAX,
     link,
@@ -101,6 +102,7 @@ struct Shared {
     functions: Option<Weak<dyn Functions>>,
     network: Arc<SharedNetwork>,
     disk: DiskCache,
+    open_files: Arc<OpenFiles>,
     compiled: Compiled,
     instances_max: usize,
     /// Counts memories, of which an instance has one or more: what the system runs out of first.
@@ -146,6 +148,7 @@ impl Engine {
             functions,
             network: Arc::new(SharedNetwork::new(options.network)),
             disk: DiskCache::open(&options.cache),
+            open_files: Arc::new(OpenFiles::new()),
             compiled: Compiled::default(),
             instances_max,
             permits: Arc::new(Semaphore::new(instances_max)),
@@ -194,6 +197,10 @@ impl Engine {
 
     pub(super) fn network(&self) -> &Arc<SharedNetwork> {
         &self.0.network
+    }
+
+    pub(super) fn open_files(&self) -> &Arc<OpenFiles> {
+        &self.0.open_files
     }
 
     pub(crate) fn permits(&self) -> &Arc<Semaphore> {

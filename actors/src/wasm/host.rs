@@ -12,16 +12,17 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2::bindings::cli::environme
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::{
-    files::Held,
+    engine::Engine,
+    files::{Held, OpenFiles},
     limits::{HANDLES_MAX, Limiter, RANDOM_BYTES_MAX},
     mounts::{Mounted, Mounts},
-    network::{FunctionNetwork, Outgoing, SharedNetwork, StoreNetwork},
+    network::{FunctionNetwork, Outgoing, StoreNetwork},
     pipe::{Stdio, Written},
     stdio::GuestLog,
 };
 use crate::{
     call::{CallError, Context, ErrorKind, Functions},
-    spec::{Capabilities, Capability, EnvBinding, FunctionId, Limits, WasiSpec},
+    spec::{Capability, EnvBinding, FunctionId, Limits, WasiSpec, WasmSpec},
 };
 
 /// Adds the functions of an interface to a linker.
@@ -84,6 +85,11 @@ impl GuestState {
 
     pub(super) fn network(&self) -> &Arc<StoreNetwork> {
         &self.outgoing.0
+    }
+
+    /// The files that all guests have open.
+    pub(super) fn open_files(&self) -> &Arc<OpenFiles> {
+        &self.world.open_files
     }
 
     pub(super) fn new(world: &Arc<GuestWorld>, limits: &Limits) -> Result<Self, CallError> {
@@ -171,30 +177,27 @@ pub(super) struct GuestWorld {
     mounts: Mounts,
     /// What the guest may call when it has the grant; none without a runtime.
     functions: Option<Weak<dyn Functions>>,
+    /// Those of all functions.
+    open_files: Arc<OpenFiles>,
     log: Arc<GuestLog>,
     network: Arc<FunctionNetwork>,
 }
 
 impl GuestWorld {
-    pub(super) fn new(
-        function: &FunctionId,
-        spec: &WasiSpec,
-        granted: Capabilities,
-        functions: Option<Weak<dyn Functions>>,
-        network: &Arc<SharedNetwork>,
-    ) -> Self {
-        let program = spec.program.as_deref().unwrap_or(function.name()).to_owned();
-        let arguments = std::iter::once(program).chain(spec.args.iter().cloned()).collect();
+    pub(super) fn new(function: &FunctionId, spec: &WasmSpec, engine: &Engine) -> Self {
+        let wasi = &spec.wasi;
+        let program = wasi.program.as_deref().unwrap_or(function.name()).to_owned();
         // Without the grant nothing can reach them.
-        let mounts = if granted.has(Capability::Filesystem) { spec.mounts.as_slice() } else { &[] };
+        let mounts = if spec.imports.has(Capability::Filesystem) { wasi.mounts.as_slice() } else { &[] };
         Self {
             function: function.clone(),
-            spec: spec.clone(),
-            arguments,
+            spec: wasi.clone(),
+            arguments: std::iter::once(program).chain(wasi.args.iter().cloned()).collect(),
             mounts: Mounts::new(function, mounts),
-            functions,
+            functions: engine.functions().cloned(),
+            open_files: Arc::clone(engine.open_files()),
             log: Arc::new(GuestLog::new(function)),
-            network: Arc::new(FunctionNetwork::new(function, &spec.network, Arc::clone(network))),
+            network: Arc::new(FunctionNetwork::new(function, &wasi.network, Arc::clone(engine.network()))),
         }
     }
 

@@ -16,9 +16,17 @@ pub(crate) const HANDLES_MAX: usize = 16_384;
 /// Files and directories that one instance may have open at once, beside its mounts.
 pub(crate) const FILES_MAX: usize = 256;
 
-/// Streams of files and of directories that one instance may have open at once. Each may hold 64 KiB that are read ahead
-/// or not yet written, and one of a directory holds the names of all that is in it.
+/// Files and directories that all instances of an engine may have open at once, however many the process may have.
+pub(crate) const ALL_FILES_MAX: usize = 65_536;
+
+/// Files that a process may have open, where the system does not say.
+pub(crate) const PROCESS_FILES_ASSUMED: usize = 1_024;
+
+/// Streams of files that one instance may have open at once. Each may hold 64 KiB that are read ahead or not yet written.
 pub(crate) const FILE_STREAMS_MAX: usize = 256;
+
+/// Directories that one instance may be reading at once. Each holds the names of all that is in it.
+pub(crate) const DIRECTORY_STREAMS_MAX: usize = 64;
 
 /// Random bytes that a guest may ask for at once. They are made in one go, which no deadline can interrupt.
 pub(crate) const RANDOM_BYTES_MAX: u64 = 16 << 20;

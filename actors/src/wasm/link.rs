@@ -234,7 +234,7 @@ impl Trap {
 fn state_of(import: &str, granted: Capabilities) -> State {
     let Some(capability) = Capability::of_import(import) else { return State::Embedder };
     let (name, version) = import.split_once('@').unwrap_or((import, ""));
-    // Interfaces of before 0.2.0 have the same names and other functions.
+    // Interfaces of before a release have its names and other functions.
     let is_release = version.starts_with(versions(capability)) && !version.contains('-');
     if !provided(capability).contains(&name) || !is_release {
         return State::Trap(Trap::NotProvided);

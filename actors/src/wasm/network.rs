@@ -174,3 +174,58 @@ enum NoAddress {
     /// Nobody knows it.
     Unresolvable(std::io::Error),
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use futures::FutureExt;
+
+    use super::*;
+
+    /// Answers every name with two public addresses and a private one.
+    #[derive(Debug)]
+    struct Everywhere;
+
+    impl Resolver for Everywhere {
+        fn resolve(&self, _: &str) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>> {
+            let found = ["8.8.8.8", "10.0.0.5", "2606:4700::1111"].map(|text| text.parse().unwrap());
+            std::future::ready(Ok(found.to_vec())).boxed()
+        }
+    }
+
+    #[test]
+    fn a_socket_reaches_what_its_own_store_has_looked_up() {
+        let allow = ["api.example.com:443", "*.example.org:8000-8100"].map(|text| text.parse().unwrap()).to_vec();
+        let options = NetworkOptions { resolver: Arc::new(Everywhere), roots: TrustedRoots::default() };
+        let shared = Arc::new(SharedNetwork::new(options));
+        let function = Arc::new(FunctionNetwork::new(&"app:f".parse().unwrap(), &Network { allow }, shared));
+        let (store, other) = (StoreNetwork::new(&function), StoreNetwork::new(&function));
+        let connects = |store: &StoreNetwork, address: &str| {
+            store.allows(address.parse::<SocketAddr>().unwrap(), SocketAddrUse::TcpConnect)
+        };
+        assert!(!connects(&store, "8.8.8.8:443"));
+        let found = futures::executor::block_on(store.resolve("api.example.com", None)).unwrap();
+        assert_eq!(found.len(), 2);
+        store.remember("api.example.com", &found);
+        for (address, expected) in [
+            ("8.8.8.8:443", true),
+            ("[2606:4700::1111]:443", true),
+            ("8.8.8.8:8050", false),
+            ("8.8.4.4:443", false),
+            ("10.0.0.5:443", false),
+        ] {
+            assert_eq!(connects(&store, address), expected, "{address}");
+        }
+        assert!(!connects(&other, "8.8.8.8:443"));
+        store.remember("a.example.org", &found);
+        assert!(connects(&store, "8.8.8.8:8050"));
+        // Datagrams as connections, in both directions.
+        for purpose in [SocketAddrUse::UdpSend, SocketAddrUse::UdpReceive] {
+            assert!(store.allows("8.8.8.8:443".parse().unwrap(), purpose));
+            assert!(!store.allows("8.8.8.8:53".parse().unwrap(), purpose));
+        }
+        let name = futures::executor::block_on(store.resolve("api.example.com", Some(80)));
+        assert!(matches!(name, Err(NoAddress::NameRefused)));
+    }
+}

@@ -90,7 +90,7 @@ impl Engine {
             signature: signature.clone(),
             reuse: spec.reuse,
             limits: limits.clone(),
-            world: Arc::new(GuestWorld::new(id, &spec.wasi, spec.imports, self.functions().cloned(), self.network())),
+            world: Arc::new(GuestWorld::new(id, spec, self)),
             weight,
         };
         Ok(Prepared { function: Arc::new(function), signature, warnings })

@@ -10,11 +10,13 @@ mod http;
 mod limits;
 mod log;
 mod methods;
+#[cfg(unix)]
 mod mounts;
 mod network;
 mod preview1;
 mod prober;
 mod reach;
+mod reuse;
 mod source;
 mod versions;
 mod wasi;

@@ -81,6 +81,18 @@ bool exports_pricing_total(pricing_list_item_t *items, int32_t *ret, pricing_str
   return true;
 }
 
+bool exports_pricing_self_test(pricing_string_t *err) {
+  text args = {0};
+  put_words(&args, "[6,7]");
+  pricing_string_t id, product;
+  pricing_string_set(&id, "compute");
+  if (!call(&id, &args, &product, err)) return false;
+  const bool right = number_in(&product) == 42;
+  pricing_string_free(&product);
+  if (!right) pricing_string_dup(err, "6 times 7 is not 42");
+  return right;
+}
+
 bool exports_pricing_ask(pricing_string_t *id, pricing_string_t *args, pricing_string_t *ret, pricing_string_t *err) {
   text given = {args->ptr, args->len};
   return call(id, &given, ret, err);

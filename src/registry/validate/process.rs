@@ -63,7 +63,14 @@ impl Reader<'_> {
                     }
                 }
             }
-            _ => (pair, path, None),
+            Value::List(_) => {
+                self.scope
+                    .error(pair.key_span.clone(), path, "`meta.command` is a list; it must be a name")
+                    .label("one command")
+                    .help("a process is one command: write another entry for another");
+                return None;
+            }
+            Value::Scalar(_) => (pair, path, None),
         };
         let shown = name.value.scalar().map(Scalar::shown).unwrap_or_default();
         let word = name.value.text().unwrap_or_default();

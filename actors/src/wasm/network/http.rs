@@ -4,7 +4,7 @@
 
 use std::{error::Error as _, io, net::IpAddr, sync::Arc, time::Duration};
 
-use http::{Request, Response, Uri, header::HOST, uri::Scheme};
+use http::{Request, Response, Uri, uri::Scheme};
 use http_body_util::BodyExt;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -137,7 +137,6 @@ async fn send(
     // Only proxies want scheme and authority in the request's first line.
     let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     *request.uri_mut() = Uri::builder().path_and_query(path).build().map_err(|_| Error::HttpRequestUriInvalid)?;
-    debug_assert!(request.headers().contains_key(HOST), "wasmtime sets it");
 
     let first_byte_max = options.first_byte_timeout.unwrap_or(RESPONSE_MAX);
     let mut is_over = false;

@@ -422,7 +422,6 @@ fn instances_share_the_directories_of_their_mounts() {
     drop(instances);
 }
 
-#[cfg(unix)]
 #[test]
 fn a_named_pipe_in_a_mount_is_refused_and_nobody_waits_for_it() {
     let host = Host::new();

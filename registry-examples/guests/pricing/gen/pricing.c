@@ -25,6 +25,21 @@ void __wasm_export_exports_pricing_total_post_return(uint8_t * arg0) {
   }
 }
 
+__attribute__((__weak__, __export_name__("cabi_post_self-test")))
+void __wasm_export_exports_pricing_self_test_post_return(uint8_t * arg0) {
+  switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + 0))) {
+    case 0: {
+      break;
+    }
+    case 1: {
+      if ((*((size_t*) (arg0 + (2*sizeof(void*))))) > 0) {
+        free(*((uint8_t **) (arg0 + sizeof(void*))));
+      }
+      break;
+    }
+  }
+}
+
 __attribute__((__weak__, __export_name__("cabi_post_ask")))
 void __wasm_export_exports_pricing_ask_post_return(uint8_t * arg0) {
   switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + 0))) {
@@ -108,6 +123,13 @@ void pricing_list_item_free(pricing_list_item_t *ptr) {
 }
 
 void pricing_result_s32_string_free(pricing_result_s32_string_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+    pricing_string_free(&ptr->val.err);
+  }
+}
+
+void pricing_result_void_string_free(pricing_result_void_string_t *ptr) {
   if (!ptr->is_err) {
   } else {
     pricing_string_free(&ptr->val.err);
@@ -233,6 +255,25 @@ uint8_t * __wasm_export_exports_pricing_total(uint8_t * arg, size_t arg0) {
   } else {
     const int32_t *payload = &(ret).val.ok;*((int8_t*)(ptr + 0)) = 0;
     *((int32_t*)(ptr + sizeof(void*))) = *payload;
+  }
+  return ptr;
+}
+
+__attribute__((__export_name__("self-test")))
+uint8_t * __wasm_export_exports_pricing_self_test(void) {
+  pricing_result_void_string_t ret;
+  pricing_string_t err;
+  ret.is_err = !exports_pricing_self_test(&err);
+  if (ret.is_err) {
+    ret.val.err = err;
+  }
+  uint8_t *ptr = (uint8_t *) &RET_AREA;
+  if ((ret).is_err) {
+    const pricing_string_t *payload0 = &(ret).val.err;*((int8_t*)(ptr + 0)) = 1;
+    *((size_t*)(ptr + (2*sizeof(void*)))) = (*payload0).len;
+    *((uint8_t **)(ptr + sizeof(void*))) = (uint8_t *) (*payload0).ptr;
+  } else {
+    *((int8_t*)(ptr + 0)) = 0;
   }
   return ptr;
 }

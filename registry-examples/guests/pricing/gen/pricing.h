@@ -80,6 +80,13 @@ typedef struct {
 typedef struct {
   bool is_err;
   union {
+    pricing_string_t err;
+  } val;
+} pricing_result_void_string_t;
+
+typedef struct {
+  bool is_err;
+  union {
     pricing_string_t ok;
     pricing_string_t err;
   } val;
@@ -110,6 +117,7 @@ extern bool greenroom_runtime_funcs_call(pricing_string_t *id, pricing_string_t 
 
 // Exported Functions from `pricing`
 bool exports_pricing_total(pricing_list_item_t *items, int32_t *ret, pricing_string_t *err);
+bool exports_pricing_self_test(pricing_string_t *err);
 bool exports_pricing_ask(pricing_string_t *id, pricing_string_t *args, pricing_string_t *ret, pricing_string_t *err);
 bool exports_pricing_bounce(pricing_list_string_t *ids, uint32_t left, uint32_t *ret, pricing_string_t *err);
 
@@ -126,6 +134,8 @@ void pricing_item_free(pricing_item_t *ptr);
 void pricing_list_item_free(pricing_list_item_t *ptr);
 
 void pricing_result_s32_string_free(pricing_result_s32_string_t *ptr);
+
+void pricing_result_void_string_free(pricing_result_void_string_t *ptr);
 
 void pricing_result_string_string_free(pricing_result_string_string_t *ptr);
 

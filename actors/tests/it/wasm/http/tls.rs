@@ -1,6 +1,6 @@
 //! Whom a guest's `https` requests trust.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, process::Command};
 
 use greenroom_actors::wasm::{NetworkOptions, Prepared, TrustedRoots};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -92,4 +92,35 @@ fn a_server_without_tls_is_no_https_server() {
     let port = silent_after("HTTP/1.1 400 Bad Request\r\n\r\n");
     let prepared = trusting(&issuer(), port);
     assert_eq!(get(&prepared, &format!("https://api.test:{port}/")), refused("TLS-protocol-error"));
+}
+
+/// Set in the process that the test below starts: the port of its server.
+const PORT_VARIABLE: &str = "GREENROOM_TEST_HTTPS_PORT";
+
+#[test]
+fn the_certificates_of_ssl_cert_file_are_trusted() {
+    if let Ok(port) = std::env::var(PORT_VARIABLE) {
+        let port = port.parse().unwrap();
+        let options = NetworkOptions { roots: TrustedRoots::System, ..names().options() };
+        let prepared = prepare_with(options, &fetch("get", &allow(&["api.test:PORT", "127.0.0.1:PORT"], port)));
+        assert_eq!(get(&prepared, &format!("https://api.test:{port}/")), json!({ "ok": [200, "hi"] }));
+        return;
+    }
+    let issuer = issuer();
+    let port = https(&issuer, &["api.test"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    // The variable is of a whole process, so this very test goes on in another one.
+    let again = |certificates: &str| {
+        std::fs::write(&file, certificates).unwrap();
+        let mut test = Command::new(std::env::current_exe().unwrap());
+        test.args(["--exact", "wasm::http::tls::the_certificates_of_ssl_cert_file_are_trusted"]);
+        test.env("SSL_CERT_FILE", &file).env_remove("SSL_CERT_DIR").env(PORT_VARIABLE, port.to_string());
+        let output = test.output().unwrap();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert!(stdout.contains("running 1 test"), "{stdout}");
+        output.status.success()
+    };
+    assert!(again(&issuer.as_ref().pem()));
+    assert!(!again(&self::issuer().as_ref().pem()));
 }
