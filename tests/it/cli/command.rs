@@ -174,3 +174,18 @@ fn a_command_calls_functions_of_its_registry() {
     let done = greenroom(&["run", "funcs", "self-test"]);
     assert_eq!((done.code, done.stdout.as_str(), done.stderr.as_str()), (0, "", ""), "{done:?}");
 }
+
+#[test]
+fn what_a_program_gives_back_as_its_error_is_shown() {
+    let copy = crate::examples::Copy::new();
+    let root = copy.root("funcs");
+    // Without the function that it calls.
+    let index = fs::read_to_string(root.join("_index.yaml")).unwrap().replace("name: compute", "name: computed");
+    fs::write(root.join("_index.yaml"), index).unwrap();
+    let done = greenroom(&["run", root.to_str().unwrap(), "self-test"]);
+    assert_eq!((done.code, done.stdout.as_str()), (1, ""), "{done:?}");
+    assert!(
+        done.stderr.contains("the program failed: \"not_found: there is no function `funcs:compute`\""),
+        "{done:?}"
+    );
+}
