@@ -10,6 +10,7 @@ use super::{
     instance::WasmInstance,
     pipe::{Stdio, Written},
     trap,
+    value::to_json,
 };
 use crate::call::{CallError, Context};
 
@@ -39,7 +40,14 @@ impl Command {
     /// Why it came to no end of its own.
     pub(crate) async fn run(mut self, context: &Arc<Context>) -> Result<i32, CallError> {
         let code = match self.instance.invoke(&[], context).await {
-            Ok(Some(Val::Result(Err(_)))) => Ok(1),
+            Ok(Some(Val::Result(Err(why)))) => {
+                if let Some(why) = why {
+                    let why = to_json(Some(&why), None);
+                    let function = self.instance.id();
+                    tracing::info!(target: "greenroom::guest", %function, "the program failed: {why}");
+                }
+                Ok(1)
+            }
             Ok(_) => Ok(0),
             Err(error) => trap::exit_status(&error).ok_or_else(|| self.instance.call_error(&error)),
         };

@@ -200,6 +200,10 @@ impl WasmInstance {
         Ok(results.pop())
     }
 
+    pub(super) fn id(&self) -> &FunctionId {
+        &self.id
+    }
+
     /// Linear memory in use, in bytes.
     pub(super) fn memory(&self) -> u64 {
         self.store.data().limiter.bytes() as u64

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test needs and does not get fails the test")]
 
+mod asleep;
 mod calls;
 mod deadlines;
 mod funcs;

@@ -18,6 +18,8 @@ if ! cmp -s "$guests/python/requirements.txt" "$place/installed"; then
   "$place/venv/bin/pip" install --quiet --disable-pip-version-check -r "$guests/python/requirements.txt" >&2
   cp "$guests/python/requirements.txt" "$place/installed"
 fi
-cd "$guests/python"
+# A copy, so that what Python compiles on the way is not beside the sources.
+cp "$guests/python/scripting.py" "$place/"
+cd "$place"
 "$place/venv/bin/componentize-py" --quiet -d "$guests/scripting/wit" -w scripting \
   componentize scripting -o "$1/scripting.wasm" >&2

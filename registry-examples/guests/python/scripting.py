@@ -1,6 +1,7 @@
 """The world `scripting` in Python. See ../scripting/wit."""
 
 import json
+import os
 import random
 import re
 import statistics
@@ -11,7 +12,6 @@ from typing import List, Optional
 import wit_world
 from componentize_py_types import Err
 from wit_world import Person, Problem_Empty, Problem_NoNumber, Summary
-from wit_world.imports import environment
 
 asked = 0
 
@@ -66,11 +66,10 @@ class WitWorld(wit_world.WitWorld):
         return time.time()
 
     def chance(self) -> float:
-        return random.SystemRandom().random()
+        return random.random()
 
-    # `os.environ` is that of the machine which built the component: modules are loaded then.
     def variable(self, name: str) -> Optional[str]:
-        return dict(environment.get_environment()).get(name)
+        return os.environ.get(name)
 
     def say(self, line: str) -> None:
         print(line, flush=True)

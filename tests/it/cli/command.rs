@@ -54,7 +54,7 @@ fn a_command_has_the_streams_and_arguments_of_the_command_line() {
     assert_eq!(run(&["commands:tally_p1", "count"], "one\n").stdout, "1 1 4\n");
     assert_eq!(run(&["tally_p1", "count"], "one\n").stdout, "1 1 4\n");
     // What looks like an option is the command's own.
-    let done = run(&["tally", "--help", "--metrics"], "");
+    let done = run(&["tally-p1", "--help", "--metrics"], "");
     assert_eq!((done.code, done.stdout.as_str()), (2, ""));
     assert_eq!(
         done.stderr,
@@ -180,4 +180,19 @@ fn a_command_that_comes_to_no_end_of_its_own_fails_as_a_call_does() {
 fn a_command_calls_functions_of_its_registry() {
     let done = greenroom(&["run", "funcs", "self-test"]);
     assert_eq!((done.code, done.stdout.as_str(), done.stderr.as_str()), (0, "", ""), "{done:?}");
+}
+
+#[test]
+fn what_a_program_gives_back_as_its_error_is_shown() {
+    let copy = crate::examples::Copy::new();
+    let root = copy.root("funcs");
+    // Without the function that it calls.
+    let index = fs::read_to_string(root.join("_index.yaml")).unwrap().replace("name: compute", "name: computed");
+    fs::write(root.join("_index.yaml"), index).unwrap();
+    let done = greenroom(&["run", root.to_str().unwrap(), "self-test"]);
+    assert_eq!((done.code, done.stdout.as_str()), (1, ""), "{done:?}");
+    assert!(
+        done.stderr.contains("the program failed: \"not_found: there is no function `funcs:compute`\""),
+        "{done:?}"
+    );
 }
