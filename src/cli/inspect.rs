@@ -7,7 +7,8 @@ mod entry;
 mod module;
 
 use std::{
-    fmt, io,
+    fmt,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -84,17 +85,23 @@ fn capability_names<S: Serializer>(groups: &[Capability], serializer: S) -> Resu
     serializer.collect_seq(groups.iter().map(|group| group.name()))
 }
 
+/// The bytes of a file that is inspected, at most: what `limits.max_module_bytes` is by default.
+const BYTES_MAX: u64 = 256 << 20;
+
 /// Why a file cannot be inspected.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
     /// The file cannot be read.
-    #[error("cannot read {}: {source}", file.display())]
+    #[error("cannot read {}: {cause}", file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
+    /// It is larger than any module that an entry loads by default.
+    #[error("{} is larger than {BYTES_MAX} bytes, and so than what an entry loads unless it says otherwise", .0.display())]
+    TooLarge(PathBuf),
     /// There is nothing in it.
     #[error("{} is empty; was the build that writes it interrupted?", .0.display())]
     Empty(PathBuf),
@@ -135,7 +142,14 @@ pub enum InspectError {
 /// # Errors
 /// When it cannot be read, and as [`inspect`].
 pub fn inspect_file(file: &Path) -> Result<Inspection, InspectError> {
-    let bytes = std::fs::read(file).map_err(|source| InspectError::Unreadable { file: file.to_owned(), source })?;
+    let unreadable = |cause| InspectError::Unreadable { file: file.to_owned(), cause };
+    let mut bytes = Vec::new();
+    // A device has no end.
+    let opened = std::fs::File::open(file).map_err(unreadable)?;
+    opened.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > BYTES_MAX {
+        return Err(InspectError::TooLarge(file.to_owned()));
+    }
     inspect(&bytes, file)
 }
 

@@ -24,7 +24,7 @@ use super::{
     target::{load, log_warnings},
 };
 use crate::{
-    Runtime,
+    CallError, ErrorKind, Runtime,
     registry::{Command, Registry},
 };
 
@@ -96,6 +96,10 @@ fn metrics_address(text: &str) -> Result<MetricsAddress, String> {
 pub(super) async fn run(options: Options, format: Format) -> Result<ExitCode, Failure> {
     match options.command.split_first() {
         Some((name, [])) if name == Command::LIST => command::list(&options.root, &options.registry, format).await,
+        Some((name, [more, ..])) if name == Command::LIST => {
+            let message = format!("`{name}` takes no arguments, and was given `{more}`");
+            Err(CallError::new(ErrorKind::Invalid, message).into())
+        }
         Some((name, args)) => command::run(&options.root, name, args.to_vec(), &options.registry).await,
         None => tree(options).await,
     }

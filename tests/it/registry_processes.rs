@@ -91,6 +91,8 @@ fn faults_of_processes() {
         ("a name of two words", process("p", "    meta: {command: \"a b\"}\n")),
         ("a name like an option", process("p", "    meta: {command: {name: --x}}\n")),
         ("a list for a name", process("p", "    meta: {command: [x]}\n")),
+        ("nothing for a name", process("p", "    meta: {command: }\n")),
+        ("a number for a name", process("p", "    meta: {command: {name: 5}}\n")),
         ("no name", process("p", "    meta: {command: {short: Does it}}\n")),
         ("two of one name", two),
         ("no binary", "  - {name: p, kind: process.wasm}\n".to_owned()),

@@ -12,7 +12,7 @@ use super::{
     trap,
     value::to_json,
 };
-use crate::call::{CallError, Context};
+use crate::call::{CallError, Context, ErrorKind};
 
 /// A program that is ready to run.
 pub(crate) struct Command {
@@ -51,8 +51,11 @@ impl Command {
             Ok(_) => Ok(0),
             Err(error) => trap::exit_status(&error).ok_or_else(|| self.instance.call_error(&error)),
         };
+        let function = self.instance.id().clone();
         drop(self.instance);
-        self.written.all().await;
-        code
+        let lost = self.written.all().await.map_err(|error| {
+            CallError::new(ErrorKind::Internal, format!("the output of `{function}` could not be written: {error}"))
+        });
+        code.and_then(|code| lost.map(|()| code))
     }
 }

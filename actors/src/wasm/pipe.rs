@@ -4,10 +4,10 @@
 //! functions have no such streams: what they print is `stdio`'s business.
 
 use std::{
-    fmt,
+    fmt, io,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -107,15 +107,25 @@ impl Stdio {
     }
 }
 
-/// The tasks that write what a guest wrote.
+/// The tasks that write what a guest wrote, and what became of it.
 #[derive(Default)]
-pub(super) struct Written(Vec<JoinHandle<()>>);
+pub(super) struct Written(Vec<(JoinHandle<()>, Arc<State>)>);
 
 impl Written {
     /// Waits until everything is written. Never ends before the guest's streams are gone.
-    pub(super) fn all(self) -> BoxFuture<'static, ()> {
-        // A task that was aborted with its threads has nothing more to write.
-        Box::pin(async { drop(futures::future::join_all(self.0).await) })
+    ///
+    /// # Errors
+    /// Why something was not written, of which the guest heard nothing.
+    pub(super) fn all(self) -> BoxFuture<'static, io::Result<()>> {
+        Box::pin(async {
+            let mut outcome = Ok(());
+            for (task, state) in self.0 {
+                // A task that was aborted with its threads has nothing more to write.
+                drop(task.await);
+                outcome = state.failure().take().map_or(outcome, Err);
+            }
+            outcome
+        })
     }
 
     /// Output into a writer; `None` when it is for the log.
@@ -127,7 +137,7 @@ impl Written {
         };
         let (sender, receiver) = mpsc::unbounded_channel();
         let state = Arc::new(State::default());
-        self.0.push(tokio::spawn(write(writer, receiver, state.clone())));
+        self.0.push((tokio::spawn(write(writer, receiver, state.clone())), state.clone()));
         Some(Pipe { sender, state, is_terminal })
     }
 }
@@ -162,6 +172,8 @@ struct State {
     /// Whether the guest waits until nothing is ahead.
     flushing: AtomicBool,
     closed: AtomicBool,
+    /// Why the writer failed, until the guest has heard of it. A reader that is gone is no failure.
+    failure: Mutex<Option<io::Error>>,
     moved: Notify,
 }
 
@@ -171,8 +183,25 @@ impl State {
         let ahead = self.ahead.load(Ordering::Acquire);
         if ahead > 0 && self.flushing.load(Ordering::Acquire) { 0 } else { AHEAD_BYTES_MAX.saturating_sub(ahead) }
     }
+
+    fn failure(&self) -> MutexGuard<'_, Option<io::Error>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fails when nothing can be written any more: once with the reason, then because the stream is closed. Hosts take a
+    /// stream that closed while it was flushed for one that was flushed, so that the reason must not be lost.
+    fn open(&self) -> StreamResult<()> {
+        if !self.closed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        match self.failure().take() {
+            Some(error) => Err(StreamError::LastOperationFailed(error.into())),
+            None => Err(StreamError::Closed),
+        }
+    }
 }
 
+/// Writes until the guest's streams are gone.
 async fn write(
     mut writer: Box<dyn AsyncWrite + Send + Unpin>,
     mut written: mpsc::UnboundedReceiver<Bytes>,
@@ -183,7 +212,10 @@ async fn write(
         if done.is_ok() && written.is_empty() {
             done = writer.flush().await;
         }
-        if done.is_err() {
+        if let Err(error) = &done {
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                *state.failure() = Some(io::Error::new(error.kind(), error.to_string()));
+            }
             state.closed.store(true, Ordering::Release);
         }
         if state.ahead.fetch_sub(bytes.len(), Ordering::AcqRel) == bytes.len() {
@@ -198,9 +230,7 @@ async fn write(
 
 impl Pipe {
     fn send(&self, bytes: Bytes) -> StreamResult<()> {
-        if self.state.closed.load(Ordering::Acquire) {
-            return Err(StreamError::Closed);
-        }
+        self.state.open()?;
         if bytes.is_empty() {
             return Ok(());
         }
@@ -255,26 +285,23 @@ impl OutputStream for Pipe {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        match self.state.closed.load(Ordering::Acquire) {
-            true => Err(StreamError::Closed),
-            false => Ok(self.state.room()),
-        }
+        self.state.open().map(|()| self.state.room())
     }
 }
 
 impl AsyncWrite for Pipe {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Poll::Ready(match self.send(Bytes::copy_from_slice(bytes)) {
             Ok(()) => Ok(bytes.len()),
-            Err(_) => Err(std::io::ErrorKind::BrokenPipe.into()),
+            Err(_) => Err(io::ErrorKind::BrokenPipe.into()),
         })
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 }

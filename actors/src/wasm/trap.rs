@@ -54,6 +54,9 @@ fn reason(limits: &Limits, error: &wasmtime::Error) -> String {
             limits.max_result_bytes
         );
     }
+    if cause.contains("invalid utf-8 sequence") {
+        return format!("the guest gave the host a string that is not UTF-8 ({cause})");
+    }
     if cause.contains("maximum concurrent") {
         return format!("no room for another instance ({cause}); raise `instances_max`");
     }

@@ -5,7 +5,7 @@ use greenroom_actors::spec::{FunctionId, ProcessSpec, WasmSpec};
 use super::{
     super::{
         check::place,
-        document::{Node, Scalar, Value},
+        document::{Node, Resolved, Scalar, Value},
         path::FieldPath,
     },
     Reader,
@@ -73,6 +73,17 @@ impl Reader<'_> {
             Value::Scalar(_) => (pair, path, None),
         };
         let shown = name.value.scalar().map(Scalar::shown).unwrap_or_default();
+        if !matches!(name.value.scalar().map(Scalar::resolve), Some(Resolved::Text)) {
+            self.scope
+                .error(
+                    place(name),
+                    name_path,
+                    format!("the name of a command is a string, not {}", name.value.described()),
+                )
+                .label("expected a name")
+                .help("quote it, or write one");
+            return None;
+        }
         let word = name.value.text().unwrap_or_default();
         if word.is_empty() || word.starts_with('-') || word.chars().any(|c| c.is_whitespace() || c.is_control()) {
             self.scope

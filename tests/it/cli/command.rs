@@ -196,3 +196,28 @@ fn what_a_program_gives_back_as_its_error_is_shown() {
         "{done:?}"
     );
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn output_that_cannot_be_written_fails_the_command() {
+    // However little it is: the last that is written, too.
+    for (args, input) in [(["tally", "unique"], "a\n"), (["tally-p1", "unique"], "a\n")] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = program();
+        command.args(["run", "commands"]).args(args).stdin(Stdio::piped()).stdout(full).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && !stderr.is_empty(), "{args:?}: {:?} {stderr}", output.status);
+    }
+}
+
+#[test]
+fn the_list_takes_no_arguments() {
+    let done = greenroom(&["run", "commands", "list", "all"]);
+    assert_eq!(
+        (done.code, done.stderr.as_str()),
+        (2, "error[invalid]: `list` takes no arguments, and was given `all`\n")
+    );
+}

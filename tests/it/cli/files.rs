@@ -89,3 +89,13 @@ fn what_cannot_be_inspected_is_exit_code_1() {
     assert_eq!(json.code, 1);
     assert!(json.error_json()["message"].as_str().unwrap().contains("cannot read nowhere.wasm"), "{json:?}");
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_has_no_end_is_not_inspected_to_its_end() {
+    let done = greenroom(&["inspect", "/dev/zero"]);
+    assert_eq!((done.code, done.stdout.as_str()), (1, ""));
+    assert!(done.stderr.starts_with("error: /dev/zero is larger than 268435456 bytes"), "{done:?}");
+    let done = greenroom(&["inspect", "/"]);
+    assert_eq!(done.stderr.matches("directory").count(), 1, "{done:?}");
+}

@@ -59,11 +59,12 @@ impl FromStr for NetworkPattern {
     type Err = NetworkPatternError;
 
     fn from_str(text: &str) -> Result<Self, NetworkPatternError> {
-        if let Some((scheme, rest)) = text.split_once("://") {
-            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            let port = if scheme == "http" { 80 } else { 443 };
+        let authority = |rest: &'_ str| rest.split(['/', '?', '#']).next().unwrap_or_default().to_owned();
+        let url = text.split_once("://").map(|(scheme, rest)| (scheme, authority(rest)));
+        if let Some((scheme, authority)) = url.filter(|(_, authority)| !authority.is_empty()) {
+            let port = if scheme.eq_ignore_ascii_case("http") { 80 } else { 443 };
             let write = match authority.rsplit_once(':') {
-                Some((_, port)) if port.parse::<u16>().is_ok() => authority.to_owned(),
+                Some((_, port)) if port.parse::<u16>().is_ok() => authority,
                 _ => format!("{authority}:{port}"),
             };
             return Err(NetworkPatternError::Url { found: text.to_owned(), write });
@@ -94,10 +95,18 @@ fn split(text: &str) -> Result<(&str, &str), NetworkPatternError> {
     }
     match text.rsplit_once(':') {
         Some(("", _)) => Err(NetworkPatternError::NoHost(text.to_owned())),
-        Some((host, port)) if host.contains(':') => Err(without_brackets(text, host, port)),
+        Some((host, port)) if host.contains(':') && host.split(':').all(is_group) => {
+            Err(without_brackets(text, host, port))
+        }
+        Some((host, _)) if host.contains(':') => Err(NetworkPatternError::Host(host.to_owned())),
         Some(parts) => Ok(parts),
         None => Err(no_port()),
     }
+}
+
+/// Whether this may stand between the colons of an IPv6 address or block.
+fn is_group(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b'/'))
 }
 
 /// The fault of an IPv6 address or block that lacks brackets, and perhaps a port as well.
@@ -129,7 +138,7 @@ fn hosts(host: &str, port: &str) -> Result<Hosts, NetworkPatternError> {
         return Ok(Hosts::Any);
     }
     if let Some(parent) = host.strip_prefix("*.") {
-        return match name(parent) {
+        return match name(parent, port) {
             Ok(Hosts::Name(parent)) => Ok(Hosts::Below(parent)),
             _ => Err(unknown()),
         };
@@ -160,24 +169,31 @@ fn hosts(host: &str, port: &str) -> Result<Hosts, NetworkPatternError> {
             write: written(IpNet::from(address), port),
         }),
         (Err(_), Some(_)) => Err(unknown()),
-        (Err(_), None) => name(host),
+        (Err(_), None) => name(host, port),
     }
 }
 
 /// A name in lower case and punycode, without the dot that may end it.
-fn name(text: &str) -> Result<Hosts, NetworkPatternError> {
+fn name(text: &str, port: &str) -> Result<Hosts, NetworkPatternError> {
     let unknown = || NetworkPatternError::Host(text.to_owned());
     if text.contains('%') {
         return Err(unknown());
     }
     match Host::parse(text.strip_suffix('.').unwrap_or(text)) {
-        Ok(Host::Domain(name)) if !name.starts_with('.') && !name.ends_with('.') => Ok(Hosts::Name(name)),
+        Ok(Host::Domain(name)) if name.split('.').all(is_label) => Ok(Hosts::Name(name)),
         // `127.1` and `0x7f000001`, which resolvers take for addresses.
         Ok(Host::Ipv4(address)) => {
-            Err(NetworkPatternError::Form { found: text.to_owned(), write: address.to_string() })
+            Err(NetworkPatternError::Form { found: format!("{text}:{port}"), write: format!("{address}:{port}") })
         }
         _ => Err(unknown()),
     }
+}
+
+/// Whether this may stand between the dots of a name: up to 63 letters, digits, `-` and `_`, after RFC 1035 and what is in
+/// use.
+fn is_label(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=63).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 /// A block of IPv4 addresses that is written as IPv6 holds what it maps to.
@@ -210,6 +226,13 @@ mod tests {
             ("http://api.example.com", "only host and port: `api.example.com:80`"),
             ("http://api.example.com:81/", "only host and port: `api.example.com:81`"),
             ("api.*.com:80", "`*` stands alone"),
+            ("*.*.com:80", "is no host"),
+            ("a..b:80", "is no host"),
+            ("-a.com:80", "is no host"),
+            ("a://", "is no port"),
+            ("HTTP://EXAMPLE.COM/", "only host and port: `EXAMPLE.COM:80`"),
+            ("127.1:80", "`127.1:80` is written `127.0.0.1:80`"),
+            ("example.com:80:90", "is no host"),
             ("*example.com:80", "`*` stands alone"),
             ("::1", "in brackets: `[::1]:443`"),
             ("fd00::1:443", "in brackets: `[fd00::1]:443`"),
@@ -219,7 +242,6 @@ mod tests {
             ("10.0.0.5/8:80", "is written `10.0.0.0/8:80`"),
             ("[10.0.0.5]:80", "is written `10.0.0.5:80`"),
             ("[10.0.0.0/8]:80", "is written `10.0.0.0/8:80`"),
-            ("127.1:80", "is written `127.0.0.1`"),
             ("10.0.0.0/33:80", "is no host"),
             ("*.10.0.0.1:80", "is no host"),
             ("a b:80", "is no host"),
