@@ -184,6 +184,16 @@ pub struct WasiSpec {
     pub network: Network,
 }
 
+impl WasiSpec {
+    /// Whether this is a path of a guest as entries write it: absolute, without `.`, `..`, an empty part or control
+    /// characters, so that two that differ are two places. It may end with a `/`.
+    pub fn is_guest_path(path: &str) -> bool {
+        let Some(rest) = path.strip_prefix('/') else { return false };
+        let parts = || rest.strip_suffix('/').unwrap_or(rest).split('/');
+        rest.is_empty() || parts().all(|part| !matches!(part, "" | "." | "..") && !part.contains(char::is_control))
+    }
+}
+
 impl fmt::Debug for WasiSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WasiSpec")
@@ -287,7 +297,7 @@ impl WasmSpec {
             return Err(SpecError::Reuse);
         }
         let absolute = |field, path: &str| {
-            if path.starts_with('/') && !path.contains('\0') && !path.split('/').any(|part| part == "..") {
+            if WasiSpec::is_guest_path(path) {
                 return Ok(());
             }
             Err(SpecError::GuestPath {
@@ -311,5 +321,20 @@ impl WasmSpec {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::WasiSpec;
+
+    #[test]
+    fn a_path_of_a_guest_names_one_place_in_one_way() {
+        for path in ["/", "/a", "/a/", "/a/b.c", "/…/x y"] {
+            assert!(WasiSpec::is_guest_path(path), "{path}");
+        }
+        for path in ["", "a", "./a", "//", "//a", "/a//b", "/a//", "/./a", "/a/.", "/a/../b", "/..", "/a\nb", "/a\0"] {
+            assert!(!WasiSpec::is_guest_path(path), "{path:?}");
+        }
     }
 }

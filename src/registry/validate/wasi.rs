@@ -135,7 +135,7 @@ impl Reader<'_> {
     /// Whether a path of the guest is absolute and goes only down. Values that are no text were reported before.
     fn absolute(&mut self, node: &Node, span: Range<usize>, path: FieldPath<'_>) -> bool {
         let Some(text) = node.text() else { return false };
-        if text.starts_with('/') && !text.contains('\0') && text.split('/').all(|part| part != "..") {
+        if WasiSpec::is_guest_path(text) {
             return true;
         }
         let shown = node.scalar().map(Scalar::shown).unwrap_or_default();

@@ -25,10 +25,10 @@ impl RefusalLog {
     pub(super) fn refused(&self, refusal: &Refusal) {
         let (more, admitted) = self.rate.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now());
         if more > 0 {
-            tracing::warn!(function = %self.function, "{more} more refusals were not logged");
+            tracing::warn!(target: "greenroom::guest", function = %self.function, "{more} more refusals were not logged");
         }
         if admitted {
-            tracing::warn!(function = %self.function, "`{}`: {refusal}", self.function);
+            tracing::warn!(target: "greenroom::guest", function = %self.function, "`{}`: {refusal}", self.function);
         }
     }
 }
