@@ -141,7 +141,7 @@ impl Reader<'_> {
         let shown = node.scalar().map(Scalar::shown).unwrap_or_default();
         self.scope
             .error(span, path, format!("`{shown}` is not an absolute path of the guest"))
-            .label("must start with `/`, without `..`");
+            .label("must start with `/`, without `.`, `..` or empty parts");
         false
     }
 }
