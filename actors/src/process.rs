@@ -60,7 +60,8 @@ impl Process {
         self.actor.get_id()
     }
 
-    /// Its actor, to link with others. Stopping it ends the process when it next waits; [`Process::kill`] does at once.
+    /// Its actor, to link with others. An actor is stopped between messages, and the whole run is one: to end the process,
+    /// use [`Process::kill`].
     pub fn actor(&self) -> ActorCell {
         self.actor.get_cell()
     }
