@@ -8,6 +8,7 @@ mod check;
 mod diagnostic;
 mod document;
 mod environment;
+pub mod http;
 mod kinds;
 mod path;
 mod placeholder;
@@ -19,7 +20,7 @@ mod validate;
 
 use std::{collections::HashMap, fmt, path::Path};
 
-use greenroom_actors::spec::{FunctionId, FunctionSpec, ProcessSpec};
+use greenroom_actors::spec::{FunctionId, FunctionSpec, ProcessSpec, Transport};
 
 pub(crate) use check::duration_parts;
 pub(crate) use diagnostic::closest;
@@ -32,26 +33,6 @@ pub use schema::schema;
 pub struct LoadOptions {
     /// Whether entries of unknown kinds do nothing, with a warning. Default is false: they are errors.
     pub allow_unknown_kinds: bool,
-}
-
-/// How the arguments and the result of a function are mapped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Transport {
-    /// Values become arguments as they are.
-    #[default]
-    Payload,
-    /// HTTP requests become arguments, and results HTTP responses.
-    WasiHttp,
-}
-
-impl Transport {
-    /// The name that registry files use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Payload => "payload",
-            Self::WasiHttp => "wasi-http",
-        }
-    }
 }
 
 /// What a function's entry says for HTTP.

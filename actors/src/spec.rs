@@ -99,6 +99,27 @@ pub struct FunctionSpec {
     pub limits: Limits,
 }
 
+/// How the arguments and the result of a function are mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Transport {
+    /// Values become arguments as they are.
+    #[default]
+    Payload,
+    /// HTTP requests become arguments, and results HTTP responses. Grants the types of `wasi:http`, and runs a component
+    /// that exports its handler natively.
+    WasiHttp,
+}
+
+impl Transport {
+    /// The name that registry files use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Payload => "payload",
+            Self::WasiHttp => "wasi-http",
+        }
+    }
+}
+
 /// What runs when a function is called.
 #[derive(Clone)]
 #[allow(
@@ -139,6 +160,8 @@ pub struct WasmSpec {
     pub wasi: WasiSpec,
     /// How many calls one instance serves before it is dropped. Default is 1: each call has a fresh instance.
     pub reuse: u32,
+    /// What calls it: values or HTTP requests. Default is [`Transport::Payload`].
+    pub transport: Transport,
 }
 
 /// Where the bytes of a function come from.

@@ -11,11 +11,10 @@ use std::{collections::HashMap, io::ErrorKind, path::PathBuf, sync::Arc, time::D
 
 use cap_std::{ambient_authority, fs::Dir};
 use greenroom_actors::spec::{
-    Capabilities, Capability, Code, FunctionId, FunctionSpec, Limits, Source, SpecError, WasmSpec,
+    Capabilities, Capability, Code, FunctionId, FunctionSpec, Limits, Source, SpecError, Transport, WasmSpec,
 };
 
 use super::{
-    Transport,
     check::{self, Scope, place},
     diagnostic::Diagnostics,
     document::Node,
@@ -110,6 +109,10 @@ impl<'a> Reader<'a> {
         let wasi = self.wasi();
         let (pool, reuse) = pool?;
         let text = |field: &str| self.node.get(field).and_then(|node| node.text()).map(str::to_owned);
+        let transport = match text("transport").as_deref() {
+            Some("wasi-http") => Transport::WasiHttp,
+            _ => Transport::Payload,
+        };
         let wasm = WasmSpec {
             source: source?,
             sha256: sha256?,
@@ -118,14 +121,11 @@ impl<'a> Reader<'a> {
             imports: self.imports(),
             wasi: wasi?,
             reuse,
+            transport,
         };
         let spec = FunctionSpec { id: self.entry.id.clone(), code: Code::Wasm(wasm), pool, limits };
         let valid = spec.validate();
         self.sound(sound_fields, valid)?;
-        let transport = match self.node.get("transport").and_then(|node| node.text()) {
-            Some("wasi-http") => Transport::WasiHttp,
-            _ => Transport::Payload,
-        };
         let max_body_bytes = self.node.get("limits").and_then(|limits| limits.get("max_body_bytes")?.count());
         Some(Function { spec, transport, max_body_bytes })
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use greenroom::{
     ErrorKind, Runtime,
-    registry::{LoadOptions, Registry, Transport},
+    registry::{LoadOptions, Registry},
+    spec::Transport,
     spec::{Capability, FunctionSpec, OnFull, PoolSpec, Sizing},
 };
 use serde::{Deserialize, Serialize};

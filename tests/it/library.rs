@@ -15,7 +15,7 @@ use greenroom::{
     Builder, CallOptions, Context, ErrorKind, FunctionFault, Runtime, StartError,
     ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent},
     registry::{LoadOptions, Registry},
-    spec::{Capabilities, Code, FunctionSpec, Limits, PoolSpec, Source, WasiSpec, WasmSpec},
+    spec::{Capabilities, Code, FunctionSpec, Limits, PoolSpec, Source, Transport, WasiSpec, WasmSpec},
 };
 use serde_json::{Value, json};
 
@@ -69,6 +69,7 @@ fn constant(name: &str, number: i32) -> FunctionSpec {
         imports: Capabilities::NONE,
         wasi: WasiSpec::default(),
         reuse: 1,
+        transport: Transport::Payload,
     };
     FunctionSpec { id: id(name), code: Code::Wasm(code), pool: PoolSpec::inline(), limits: Limits::default() }
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use greenroom::registry::Transport;
+use greenroom::spec::Transport;
 use greenroom_actors::spec::{Capability, FunctionSpec, OnFull, PoolSpec, Sizing, Source};
 
 use crate::registry::{Root, WAT, id, only, wasm};

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use greenroom_actors::{
     CallOptions, Runtime,
-    spec::{Capability, Code, FunctionSpec, Limits, PoolSpec, Source, WasiSpec, WasmSpec},
+    spec::{Capability, Code, FunctionSpec, Limits, PoolSpec, Source, Transport, WasiSpec, WasmSpec},
 };
 
 use crate::tree::{metrics, until};
@@ -24,6 +24,7 @@ async fn many_more_calls_sleep_at_once_than_there_are_threads() {
         imports: [Capability::Clocks].into_iter().collect(),
         wasi: WasiSpec::default(),
         reuse: 1,
+        transport: Transport::Payload,
     };
     let limits = Limits::default();
     let pool = PoolSpec::lazy(CALLS);

@@ -14,7 +14,9 @@ use greenroom_actors::{
     Answer, CallError, CallOptions, Context, ErrorKind, Payload, Runtime, StartError,
     call::DEPTH_MAX,
     executor::{Executor, Instance},
-    spec::{Capabilities, Capability, Code, FunctionSpec, Limits, OnFull, PoolSpec, Source, WasiSpec, WasmSpec},
+    spec::{
+        Capabilities, Capability, Code, FunctionSpec, Limits, OnFull, PoolSpec, Source, Transport, WasiSpec, WasmSpec,
+    },
 };
 use serde_json::{Value, json};
 
@@ -31,6 +33,7 @@ fn pricing(id: &str, method: &str, pool: PoolSpec) -> FunctionSpec {
         imports: Capabilities::NONE.with(Capability::Funcs),
         wasi: WasiSpec::default(),
         reuse: 1,
+        transport: Transport::Payload,
     };
     FunctionSpec { id: id.parse().unwrap(), code: Code::Wasm(code), pool, limits: Limits::default() }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use greenroom_actors::{
     ErrorKind, Exit, Process, ProcessOptions, Runtime, StartError,
     ractor::{self, Actor, ActorProcessingErr, ActorRef},
-    spec::{Capability, Limits, ProcessSpec, Source, WasiSpec, WasmSpec},
+    spec::{Capability, Limits, ProcessSpec, Source, Transport, WasiSpec, WasmSpec},
     wasm::{Stdin, Stdio, Stdout},
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -64,6 +64,7 @@ fn process(id: &str, text: &str) -> ProcessSpec {
         imports: [Capability::Cli, Capability::Filesystem].into_iter().collect(),
         wasi: WasiSpec::default(),
         reuse: 1,
+        transport: Transport::Payload,
     };
     ProcessSpec { id: id.parse().unwrap(), code, limits: Limits::default() }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use greenroom_actors::{
     Runtime, RuntimeBuilder,
-    spec::{Capabilities, Code, FunctionSpec, Limits, PoolSpec, Source, WasiSpec, WasmSpec},
+    spec::{Capabilities, Code, FunctionSpec, Limits, PoolSpec, Source, Transport, WasiSpec, WasmSpec},
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::sync::Semaphore;
@@ -127,6 +127,7 @@ pub fn wat(id: &str, text: &str, wit: Option<&str>, method: &str, pool: PoolSpec
         imports: Capabilities::NONE,
         wasi: WasiSpec::default(),
         reuse: 1,
+        transport: Transport::Payload,
     };
     FunctionSpec { id: id.parse().unwrap(), code: Code::Wasm(code), pool, limits: Limits::default() }
 }

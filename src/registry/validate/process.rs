@@ -1,6 +1,6 @@
 //! A `process.wasm` entry: the program, and the command that it is.
 
-use greenroom_actors::spec::{FunctionId, ProcessSpec, WasmSpec};
+use greenroom_actors::spec::{FunctionId, ProcessSpec, Transport, WasmSpec};
 
 use super::{
     super::{
@@ -36,6 +36,7 @@ impl Reader<'_> {
             imports: self.imports(),
             wasi,
             reuse: 1,
+            transport: Transport::Payload,
         };
         let spec = ProcessSpec { id: self.entry.id.clone(), code, limits };
         let valid = spec.validate();

@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use greenroom_actors::{
     Answer, CallError, Context, Payload,
     executor::{Executor, Instance},
-    spec::{Capabilities, FunctionId, Limits, Source, WasiSpec, WasmSpec},
+    spec::{Capabilities, FunctionId, Limits, Source, Transport, WasiSpec, WasmSpec},
     wasm::{Engine, EngineOptions, PrepareError, Prepared, to_json},
 };
 use serde_json::Value;
@@ -33,6 +33,7 @@ pub fn spec(source: Source, method: &str) -> WasmSpec {
         imports: Capabilities::NONE,
         wasi: WasiSpec::default(),
         reuse: 1,
+        transport: Transport::Payload,
     }
 }
 
