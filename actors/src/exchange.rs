@@ -64,9 +64,10 @@ fn no_response(entry: &Entry, error: Option<CallError>) -> CallError {
 /// instance; a guest that works on after its body is whole is let be.
 #[derive(Debug)]
 pub struct ResponseBody {
-    inner: HttpBody,
-    /// The call, until it has ended or nobody waits for its end any more.
+    /// The call, until it has ended or nobody waits for its end any more. Before the body, so that a guest is cancelled
+    /// rather than told that nobody reads.
     call: Option<Running>,
+    inner: HttpBody,
     /// What is left of the body, in bytes, where that is known.
     left: Option<u64>,
     progress: Arc<Progress>,
