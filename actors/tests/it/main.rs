@@ -6,6 +6,7 @@ mod asleep;
 mod calls;
 mod deadlines;
 mod funcs;
+mod handling;
 mod metrics;
 mod overload;
 mod pools;

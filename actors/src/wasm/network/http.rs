@@ -103,6 +103,7 @@ pub(in super::super) fn link_error_codes(linker: &mut Linker<GuestState>) -> was
             let of_body = error.downcast_ref::<Error>().map(|error| match error {
                 Error::Hyper(error) => code(error),
                 Error::ConnectionReadTimeout => ErrorCode::ConnectionReadTimeout,
+                Error::HttpRequestBodySize(size) => ErrorCode::HttpRequestBodySize(*size),
                 other => ErrorCode::InternalError(Some(other.to_string())),
             });
             Ok((of_body.or_else(|| error.downcast_ref::<ErrorCode>().cloned()),))
