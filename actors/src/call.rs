@@ -4,6 +4,7 @@ mod error;
 mod http;
 mod nested;
 mod reply;
+pub mod trace;
 
 use std::{
     collections::BTreeMap,
@@ -47,7 +48,8 @@ pub enum Answer {
 pub struct Context {
     /// Names the request in logs and traces. Default is none.
     pub request_id: Option<String>,
-    /// W3C trace context of the caller. Default is none.
+    /// W3C trace context of the caller; what is not of its form is as good as none. A guest finds that of its own call here.
+    /// Default is none.
     pub traceparent: Option<String>,
     /// When the whole chain of calls must have ended. Default is never.
     pub deadline: Option<Instant>,

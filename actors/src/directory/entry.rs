@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::{
-    call::{Answer, CallError, CallOptions, ErrorKind, Payload, Port, Reply, out_of_patience},
+    call::{Answer, CallError, CallOptions, ErrorKind, Payload, Port, Reply, out_of_patience, trace},
     dispatcher::{Call, CallMessage, Gate, Permit},
     executor::{self, Executor},
     metrics::FunctionMetrics,
@@ -57,8 +57,9 @@ impl Entry {
                 return Err(error);
             }
         };
+        let (span, options) = trace::begin(&self.id, options);
         let (sender, answer) = oneshot::channel();
-        let reply = Arc::new(Reply::new(Port::Future(sender), permit, self.metrics.clone()));
+        let reply = Arc::new(Reply::new(Port::Future(sender), permit, self.metrics.clone(), span));
         let running = Running { dispatcher: self.dispatcher.clone(), reply: Some(Arc::downgrade(&reply)), answer };
         // A dispatcher that is gone drops the message, which answers.
         drop(self.dispatcher.cast(CallMessage::admitted(Call::new(args, &options, now, reply))));

@@ -12,6 +12,7 @@ mod overload;
 mod pools;
 mod processes;
 mod shutdown;
+mod spans;
 mod supervision;
 mod tree;
 mod wasm;
