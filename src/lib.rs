@@ -23,6 +23,7 @@ mod builder;
 mod check;
 #[doc(hidden)]
 pub mod cli;
+pub mod http;
 pub mod registry;
 
 pub use builder::{Builder, Runtime, StartError};

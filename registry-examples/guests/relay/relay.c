@@ -247,21 +247,27 @@ static void echo(exchange_t *exchange) {
   }
 }
 
-/// Reads a body to its end, and answers its length, or 400 when it breaks off.
-static void count(exchange_t *exchange) {
+/// Reads a body to its end; false when it breaks off.
+static bool read_all(exchange_t *exchange, uint64_t *bytes) {
   incoming_t body;
   input_t input = open_body(exchange, &body);
   wasi_io_streams_stream_error_t fault;
   relay_list_u8_t part;
-  uint64_t bytes = 0;
+  *bytes = 0;
   while (wasi_io_streams_method_input_stream_blocking_read(wasi_io_streams_borrow_input_stream(input), 65536, &part,
                                                            &fault)) {
-    bytes += part.len;
+    *bytes += part.len;
     relay_list_u8_free(&part);
   }
   wasi_io_streams_input_stream_drop_own(input);
   wasi_http_types_incoming_body_drop_own(body);
-  if (!at_end(&fault)) {
+  return at_end(&fault);
+}
+
+/// Reads a body to its end, and answers its length, or 400 when it breaks off.
+static void count(exchange_t *exchange) {
+  uint64_t bytes;
+  if (!read_all(exchange, &bytes)) {
     answer(exchange, 400, "the body broke off\n");
     return;
   }
@@ -300,9 +306,12 @@ static void trap(exchange_t *exchange) {
   __builtin_trap();
 }
 
+/// Begins a response, reads the request's body, and traps: the client says when by ending its body.
 static void trap_after(exchange_t *exchange) {
   response_t response = respond_text(exchange, 200);
   say(response.stream, "before the trap\n");
+  uint64_t bytes;
+  read_all(exchange, &bytes);
   __builtin_trap();
 }
 
@@ -316,10 +325,12 @@ static void error(exchange_t *exchange) {
   wasi_http_types_static_response_outparam_set(exchange->out, &result);
 }
 
-/// Begins a response, and never ends it.
+/// Begins a response, reads the request's body, and gives the response up.
 static void abandon(exchange_t *exchange) {
   response_t response = respond_text(exchange, 200);
   say(response.stream, "before giving up\n");
+  uint64_t bytes;
+  read_all(exchange, &bytes);
   wasi_io_streams_output_stream_drop_own(response.stream);
   wasi_http_types_outgoing_body_drop_own(response.body);
 }
@@ -376,7 +387,7 @@ static void headers(exchange_t *exchange) {
   finish(response, NULL);
 }
 
-/// Answers, then works on for `ms` milliseconds, then says so on its standard output.
+/// Ends the response, then works on for `ms` milliseconds, then says so on its standard output.
 static void late(exchange_t *exchange) {
   answer(exchange, 200, "in time\n");
   sleep_ms(number(exchange, "ms", 0));
