@@ -6,10 +6,15 @@ mod endpoint;
 mod problem;
 
 use bytes::Bytes;
-use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 
 /// Why a body broke off.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A body of a request or a response, which streams.
 pub type Body = UnsyncBoxBody<Bytes, BodyError>;
+
+/// A body that is known in full.
+fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
