@@ -27,7 +27,9 @@ mod record;
 mod routes;
 mod server;
 mod service;
+mod streams;
 mod timeouts;
+mod tls;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
