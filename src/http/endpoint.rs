@@ -14,10 +14,11 @@ use greenroom_actors::{
     spec::{FunctionId, Transport},
     wasm::WitType,
 };
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, uri::Scheme};
+use http_body_util::BodyExt;
 
 use self::mapped::Mapped;
-use super::{Body, problem::Problem};
+use super::{Body, Client, problem::Problem};
 use crate::{CallError, CallOptions, ErrorKind, Runtime, registry::http::EndpointSpec};
 
 /// One endpoint, ready to answer.
@@ -33,6 +34,8 @@ enum Way {
     Mapped { params: Mapped, result: Option<WitType> },
     /// The body is a JSON array of arguments.
     Payload,
+    /// The component handles requests itself.
+    Native,
 }
 
 impl Endpoint {
@@ -41,8 +44,10 @@ impl Endpoint {
     /// # Errors
     /// Why requests cannot become calls of this function: what to say at `func` of the endpoint's entry.
     pub(super) fn new(runtime: &Runtime, spec: &EndpointSpec) -> Result<Self, String> {
-        let signature = runtime.signature(spec.function.as_str()).map_err(|error| error.to_string())?;
+        let id = spec.function.as_str();
+        let signature = runtime.signature(id).map_err(|error| error.to_string())?;
         let way = match (spec.transport, signature) {
+            _ if runtime.handles_http(id).is_ok_and(|handles| handles) => Way::Native,
             (Transport::Payload, _) => Way::Payload,
             (Transport::WasiHttp, Some(signature)) => {
                 let named = |why: String| format!("`{}` is func{signature}: {why}", spec.function);
@@ -85,6 +90,12 @@ impl Endpoint {
                 let args = payload::arguments(&head.headers, body).await?;
                 let result = self.runtime.call_json(id, args, options).await.map_err(failed)?;
                 Ok(payload::response(&result))
+            }
+            Way::Native => {
+                let secure = request.extensions().get::<Client>().is_some_and(|client| client.tls);
+                let scheme = if secure { Scheme::HTTPS } else { Scheme::HTTP };
+                let response = self.runtime.handle(id, scheme, request, options).await.map_err(failed)?;
+                Ok(response.map(BodyExt::boxed_unsync))
             }
         }
     }
