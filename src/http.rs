@@ -4,6 +4,7 @@
 
 mod endpoint;
 mod problem;
+mod static_files;
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
