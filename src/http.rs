@@ -33,17 +33,17 @@ mod timeouts;
 mod tls;
 
 use bytes::Bytes;
-use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
 
 pub use connection::{CONNECTIONS_MAX, HEAD_BYTES_MAX, HEADERS_MAX, STREAMS_MAX};
+pub use greenroom_actors::{BodyError, HttpBody as Body};
 pub use identity::{Client, REQUEST_ID_BYTES_MAX};
 pub(crate) use metrics::describe;
 pub use middleware::RATE_LIMIT_KEYS_MAX;
 pub use server::{BindError, Options, Servers, Serving};
 pub use service::URI_BYTES_MAX;
 
-/// Why a body broke off.
-pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
-
-/// A body of a request or a response, which streams.
-pub type Body = UnsyncBoxBody<Bytes, BodyError>;
+/// A body that is known in full.
+fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}

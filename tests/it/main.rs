@@ -11,6 +11,7 @@ mod registry;
 mod registry_diagnostics;
 mod registry_environment;
 mod registry_fields;
+mod registry_http;
 mod registry_processes;
 mod registry_robustness;
 mod registry_schema;
