@@ -315,7 +315,10 @@ async fn every_request_has_an_id_which_the_function_and_the_client_see() {
         let response = request.send().await.unwrap();
         assert_eq!(response.headers()["x-request-id"], "mine");
         let seen = body(response).await;
-        assert_eq!((&seen["request_id"], &seen["traceparent"]), (&json!("mine"), &json!(trace)));
+        assert_eq!(seen["request_id"], "mine");
+        // The call is a step of its own in the trace.
+        let seen = seen["traceparent"].as_str().unwrap();
+        assert!(seen.starts_with(&trace[..36]), "{seen}");
 
         let request = client.post(stage.url("/echo")).header("x-request-id", "not mine").header("traceparent", "no");
         let response = request.send().await.unwrap();
