@@ -27,7 +27,12 @@ mod record;
 mod routes;
 mod server;
 mod service;
+mod streams;
 mod timeouts;
+mod tls;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
 
 pub use connection::{CONNECTIONS_MAX, HEAD_BYTES_MAX, HEADERS_MAX, STREAMS_MAX};
 pub use greenroom_actors::{BodyError, HttpBody as Body};

@@ -5,22 +5,25 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::watch,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 
 use super::{
     Options,
     routes::Routes,
     server::{BindError, Stage},
     service::respond,
+    streams::Streams,
     timeouts::{Activity, Timed},
+    tls::acceptor,
 };
 use crate::{
     Runtime,
@@ -43,25 +46,33 @@ pub const STREAMS_MAX: u32 = 200;
 /// on the way.
 const LAST_WORD: Duration = Duration::from_millis(100);
 
+/// Longer timeouts would be beyond what clocks can tell, and are as this one is.
+const TIMEOUT_MAX: Duration = Duration::from_hours(24 * 365);
+
 /// Everything that the connections of one server share.
 pub(super) struct Site {
     pub(super) routes: Routes,
     pub(super) timeouts: Timeouts,
     pub(super) dev: bool,
-    http: auto::Builder<TokioExecutor>,
+    http: auto::Builder<Streams>,
+    tls: Option<TlsAcceptor>,
 }
 
 impl Site {
     /// Makes everything ready that requests will need.
     pub(super) fn new(runtime: &Runtime, spec: &ServerSpec, options: &Options) -> Result<Self, BindError> {
-        let mut http = auto::Builder::new(TokioExecutor::new());
+        let Timeouts { read, write, idle } = spec.timeouts;
+        let timeouts =
+            Timeouts { read: read.min(TIMEOUT_MAX), write: write.min(TIMEOUT_MAX), idle: idle.min(TIMEOUT_MAX) };
+        let mut http = auto::Builder::new(Streams { write: timeouts.write });
         // `Activity` knows better than hyper when a head is late.
         http.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
         http.http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_MAX)
             .max_header_list_size(HEAD_BYTES_MAX as u32);
-        Ok(Self { routes: Routes::new(runtime, spec)?, timeouts: spec.timeouts, dev: options.dev, http })
+        let tls = spec.tls.as_ref().map(|tls| acceptor(spec.id.as_ref(), tls)).transpose()?;
+        Ok(Self { routes: Routes::new(runtime, spec)?, timeouts, dev: options.dev, http, tls })
     }
 }
 
@@ -76,7 +87,23 @@ pub(super) async fn connected(
         // The client is gone already.
         tracing::trace!(target: "greenroom::http", %peer, %error, "a connection was gone at once");
     }
-    speak(site, stream, peer, stages).await
+    let Some(tls) = site.tls.clone() else { return speak(site, stream, peer, stages).await };
+    let mut cut = stages.clone();
+    let shaken = tokio::select! {
+        shaken = timeout(site.timeouts.read, tls.accept(stream)) => shaken,
+        _ = cut.wait_for(|stage| *stage == Stage::Cut) => return 0,
+    };
+    match shaken {
+        Ok(Ok(stream)) => speak(site, stream, peer, stages).await,
+        Ok(Err(error)) => {
+            tracing::debug!(target: "greenroom::http", %peer, %error, "a TLS handshake failed");
+            0
+        }
+        Err(_) => {
+            tracing::debug!(target: "greenroom::http", %peer, "a TLS handshake took too long");
+            0
+        }
+    }
 }
 
 /// Speaks HTTP on a connection, until either side ends it.

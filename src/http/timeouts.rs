@@ -119,12 +119,13 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// Something was waited for, and came or not. Ready when it is late.
-    pub(super) fn poll<T>(&mut self, cx: &mut Context<'_>, result: &Poll<T>, at_most: Duration) -> Poll<()> {
-        if result.is_ready() {
-            self.running = false;
-            return Poll::Pending;
-        }
+    /// What was waited for came.
+    pub(super) fn end(&mut self) {
+        self.running = false;
+    }
+
+    /// Something is waited for, from now or still. Ready when that is for too long.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, at_most: Duration) -> Poll<()> {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(at_most)));
         if !self.running {
             self.running = true;
@@ -148,13 +149,13 @@ impl<S> Timed<S> {
     }
 
     fn timed<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        match self.patience.poll(cx, &result, self.write) {
-            Poll::Pending => result,
-            Poll::Ready(()) => {
-                let message = format!("the client took nothing for {:?}", self.write);
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)))
-            }
+        if result.is_ready() {
+            self.patience.end();
+        } else if self.patience.poll(cx, self.write).is_ready() {
+            let message = format!("the client took nothing for {:?}", self.write);
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)));
         }
+        result
     }
 }
 

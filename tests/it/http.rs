@@ -1,15 +1,12 @@
 //! HTTP through sockets: the servers that tests start, the functions behind them, and clients that say what they want.
 
+mod bounds;
 mod routes;
+mod stop;
+mod timeouts;
+mod tls;
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use greenroom::{
@@ -37,12 +34,12 @@ pub struct Backstage {
     /// Calls of `wait` end when there is one for them.
     pub end: Semaphore,
     /// Calls of `wait` that were dropped before their end.
-    pub dropped: AtomicUsize,
+    pub dropped: Semaphore,
 }
 
 impl Backstage {
     fn new() -> Arc<Self> {
-        Arc::new(Self { began: Semaphore::new(0), end: Semaphore::new(0), dropped: AtomicUsize::new(0) })
+        Arc::new(Self { began: Semaphore::new(0), end: Semaphore::new(0), dropped: Semaphore::new(0) })
     }
 
     /// Waits until so many calls of `wait` have begun.
@@ -51,13 +48,8 @@ impl Backstage {
     }
 
     /// Waits until so many calls were dropped.
-    pub async fn dropped(&self, calls: usize) {
-        let dropped = async {
-            while self.dropped.load(Ordering::SeqCst) < calls {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        timeout(PATIENCE, dropped).await.expect("calls are dropped");
+    pub async fn dropped(&self, calls: u32) {
+        timeout(PATIENCE, self.dropped.acquire_many(calls)).await.expect("calls are dropped").unwrap().forget();
     }
 }
 
@@ -81,7 +73,7 @@ struct Dropped<'a>(Option<&'a Backstage>);
 impl Drop for Dropped<'_> {
     fn drop(&mut self) {
         if let Some(backstage) = self.0 {
-            backstage.dropped.fetch_add(1, Ordering::SeqCst);
+            backstage.dropped.add_permits(1);
         }
     }
 }
