@@ -36,13 +36,12 @@ use http_body_util::{BodyExt, Full};
 
 pub use connection::{CONNECTIONS_MAX, HEAD_BYTES_MAX, HEADERS_MAX, STREAMS_MAX};
 pub use greenroom_actors::{BodyError, HttpBody as Body};
-use http_body_util::{BodyExt, Full};
 pub use identity::{Client, REQUEST_ID_BYTES_MAX};
 pub(crate) use metrics::describe;
 pub use server::{BindError, Options, Servers, Serving};
 pub use service::URI_BYTES_MAX;
 
 /// A body that is known in full.
-fn full(bytes: impl Into<bytes::Bytes>) -> Body {
+fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
