@@ -8,6 +8,7 @@ mod check;
 mod diagnostic;
 mod document;
 mod environment;
+mod form;
 pub mod http;
 mod kinds;
 mod path;
@@ -20,7 +21,7 @@ mod validate;
 
 use std::{collections::HashMap, fmt, path::Path};
 
-use greenroom_actors::spec::{FunctionId, FunctionSpec, ProcessSpec, Transport};
+use greenroom_actors::spec::{FunctionId, FunctionSpec, ProcessSpec};
 
 pub(crate) use check::duration_parts;
 pub(crate) use diagnostic::closest;
@@ -33,15 +34,6 @@ pub use schema::schema;
 pub struct LoadOptions {
     /// Whether entries of unknown kinds do nothing, with a warning. Default is false: they are errors.
     pub allow_unknown_kinds: bool,
-}
-
-/// What a function's entry says for HTTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct HttpSpec {
-    /// `transport`. Default is [`Transport::Payload`].
-    pub transport: Transport,
-    /// `limits.max_body_bytes`: the size of a request's body, in bytes. Default is what the server says.
-    pub max_body_bytes: Option<u64>,
 }
 
 /// A process that can be run by a name.
@@ -86,7 +78,7 @@ pub struct Registry {
     functions: Vec<FunctionSpec>,
     processes: Vec<ProcessSpec>,
     commands: Vec<Command>,
-    http: HashMap<FunctionId, HttpSpec>,
+    servers: Vec<http::ServerSpec>,
     entries: Vec<Entry>,
     environment: Environment,
     index: raw::Index,
@@ -136,19 +128,14 @@ impl Registry {
         let runnable = validate::validate(root, &mut index, &expanded, &mut out);
         out.finish();
 
-        let mut http = HashMap::new();
-        let mut specs = Vec::new();
-        for function in runnable.functions {
-            let validate::Function { spec, transport, max_body_bytes } = function;
-            http.insert(spec.id.clone(), HttpSpec { transport, max_body_bytes });
-            specs.push(spec);
-        }
         let mut commands: Vec<_> = runnable.processes.iter().filter_map(|process| process.command.clone()).collect();
         commands.sort_by(|a, b| a.name.cmp(&b.name));
         let processes: Vec<_> = runnable.processes.into_iter().map(|process| process.spec).collect();
-        let entries = summaries(&index, &specs, &processes, &commands);
+        let functions: Vec<_> = runnable.functions.into_iter().map(|function| function.spec).collect();
+        let validate::Http { servers, summaries: served } = runnable.http;
+        let entries = summaries(&index, &functions, &processes, &commands, served);
         let environment = expanded.environment;
-        (Self { functions: specs, processes, commands, http, entries, environment, index }, out)
+        (Self { functions, processes, commands, servers, entries, environment, index }, out)
     }
 
     /// The functions whose entries are sound, in the order of ids.
@@ -172,9 +159,11 @@ impl Registry {
         &self.commands
     }
 
-    /// What the entry of a function says for HTTP. The default for ids that are no function.
-    pub fn http(&self, id: &FunctionId) -> HttpSpec {
-        self.http.get(id).copied().unwrap_or_default()
+    /// The HTTP servers, with all that belongs to them and is sound: first the default one, which is there when something
+    /// belongs to it, then the others in the order of ids. Those that `lifecycle.auto_start` keeps from listening are left
+    /// out.
+    pub fn servers(&self) -> &[http::ServerSpec] {
+        &self.servers
     }
 
     /// All entries, in the order of ids.
@@ -224,6 +213,7 @@ fn summaries(
     functions: &[FunctionSpec],
     processes: &[ProcessSpec],
     commands: &[Command],
+    mut served: HashMap<FunctionId, String>,
 ) -> Vec<Entry> {
     let word = |id: &FunctionId| {
         let command = commands.iter().find(|command| command.process == *id);
@@ -241,6 +231,7 @@ fn summaries(
                     let method = method(entry).unwrap_or_else(|| ProcessSpec::METHOD.to_owned());
                     format!("{}, method {method}", word(&entry.id))
                 }
+                None if served.contains_key(&entry.id) => served.remove(&entry.id).unwrap_or_default(),
                 None => entry.kind.map_or_else(|| "of an unknown kind".to_owned(), |kind| kind.about.to_owned()),
             };
             Entry {

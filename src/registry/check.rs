@@ -1,13 +1,17 @@
 //! Checks a marked tree against the table of fields, and reports everything that does not fit. What fields mean
 //! together is `validate`'s business.
 
+mod capability;
+mod form;
 mod reference;
 mod word;
 
 use std::{ops::Range, sync::Arc};
 
-use greenroom_actors::spec::{Capability, FunctionId, NetworkPattern};
+use greenroom_actors::spec::{FunctionId, NetworkPattern};
 
+pub(super) use form::words;
+pub(super) use reference::local;
 pub(crate) use word::duration_parts;
 pub(super) use word::{duration, mode, sha256};
 
@@ -95,7 +99,9 @@ pub(super) fn object(
     path: FieldPath<'_>,
     also: Option<&'static [Field]>,
 ) {
-    let all = || also.into_iter().flatten().chain(fields);
+    // A kind may say more of a field that every entry has.
+    let is_own = |name: &str| fields.iter().any(|field| field.name == name);
+    let all = || also.into_iter().flatten().filter(|field| !is_own(field.name)).chain(fields);
     for pair in node.pairs() {
         let path = FieldPath::Field(&path, &pair.key);
         match all().find(|field| field.name == pair.key) {
@@ -171,7 +177,7 @@ pub(super) fn value(scope: &mut Scope<'_>, pair: &Pair, shape: &'static Shape, p
     if scalar.is_some_and(|scalar| scalar.broken) {
         return;
     }
-    if node.is_null() && !matches!(shape, Shape::Anything) {
+    if node.is_null() && !matches!(shape, Shape::Anything | Shape::Notes(_)) {
         if matches!((shape, path), (Shape::List(Shape::Anything), FieldPath::Field(FieldPath::Root, _))) {
             return;
         }
@@ -242,6 +248,15 @@ pub(super) fn value(scope: &mut Scope<'_>, pair: &Pair, shape: &'static Shape, p
             }
         },
         Shape::Object(fields) => mapping(scope, pair, fields, path),
+        Shape::Notes(fields) => {
+            for pair in node.pairs() {
+                if let Some(field) = fields.iter().find(|field| field.name == pair.key) {
+                    value(scope, pair, &field.shape, FieldPath::Field(&path, &pair.key));
+                }
+            }
+        }
+        Shape::Form(form) => form::one(scope, pair, form, path),
+        Shape::Forms(form) => form::several(scope, pair, form, path),
         Shape::Pool => mapping(scope, pair, kinds::POOL_FIELDS, path),
         Shape::Duration
         | Shape::Mode
@@ -331,28 +346,9 @@ fn word(scope: &mut Scope<'_>, pair: &Pair, shape: &'static Shape, path: FieldPa
                 scope.error(place(pair), path, message).label("expected `host:port`");
             }
         }
-        Shape::Capability => capability(scope, pair, path),
+        Shape::Capability => capability::check(scope, pair, path),
         Shape::Reference(kinds) => reference::check(scope, pair, kinds, path),
         _ => {}
-    }
-}
-
-fn capability(scope: &mut Scope<'_>, pair: &Pair, path: FieldPath<'_>) {
-    let text = pair.value.text().unwrap_or_default();
-    let shown = pair.value.scalar().map(super::document::Scalar::shown).unwrap_or_default();
-    match text.parse::<Capability>() {
-        Ok(_) => {}
-        Err(_) => {
-            let near = match Capability::of_import(text) {
-                Some(group) => Some(group.name()),
-                None => scope.near(&shown, Capability::ALL.into_iter().map(Capability::name)),
-            };
-            let error = scope.error(place(pair), path, format!("unknown capability `{shown}`"));
-            if let Some(near) = near {
-                error.label(format!("did you mean `{near}`?"));
-            }
-            error.help(format!("there are {}", Capability::ALL.map(Capability::name).join(", ")));
-        }
     }
 }
 
@@ -379,7 +375,9 @@ fn wanted(shape: &Shape) -> String {
         Shape::Reference(kinds) => alternatives(kinds, "the id of an entry of kind "),
         Shape::Capability => "the name of a capability".to_owned(),
         Shape::List(_) => "a list".to_owned(),
-        Shape::Table(_) | Shape::Object(_) | Shape::Pool => "a mapping".to_owned(),
+        Shape::Table(_) | Shape::Object(_) | Shape::Notes(_) | Shape::Pool => "a mapping".to_owned(),
+        Shape::Form(form) => form.wanted.to_owned(),
+        Shape::Forms(_) => "a list, or a string with commas".to_owned(),
         Shape::Destination => "a `host:port` pattern".to_owned(),
         Shape::Anything => "a value".to_owned(),
     }

@@ -2,6 +2,7 @@
 //! reports all of them. Rendering is in `diagnostic/render.rs`.
 
 mod render;
+mod secret;
 
 use std::{collections::HashMap, fmt, ops::Range, sync::Arc};
 
@@ -297,11 +298,11 @@ impl Serialize for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// A text of the user as messages show it: at most 80 characters, control characters escaped.
+/// A text of the user as messages show it: at most 80 characters, control characters escaped, private keys left out.
 pub(super) fn shown(text: &str) -> String {
     const CHARS_MAX: usize = 80;
     let mut out = String::new();
-    for (count, character) in text.chars().enumerate() {
+    for (count, character) in secret::cut(text).chars().enumerate() {
         if count == CHARS_MAX {
             out.push('…');
             break;

@@ -131,6 +131,11 @@ pub struct StaticSpec {
     pub cache: Option<HeaderValue>,
 }
 
+impl StaticSpec {
+    /// The file that stands for a directory, where an entry says nothing else.
+    pub const INDEX: &str = "index.html";
+}
+
 /// One middleware of a router, with its options.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Middleware {
@@ -142,6 +147,18 @@ pub enum Middleware {
     RateLimit(RateLimitSpec),
     /// Who the client is behind proxies: `X-Forwarded-For`, `X-Real-IP`.
     RealIp(RealIpSpec),
+}
+
+impl Middleware {
+    /// Its name in `middleware`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Cors(_) => "cors",
+            Self::Compress(_) => "compress",
+            Self::RateLimit(_) => "ratelimit",
+            Self::RealIp(_) => "real_ip",
+        }
+    }
 }
 
 /// Who may call from pages of other origins.
@@ -157,8 +174,13 @@ pub struct CorsSpec {
     pub expose: Vec<HeaderName>,
     /// Whether cookies and the like are sent. Needs origins.
     pub credentials: bool,
-    /// How long browsers may keep what they were told.
+    /// How long browsers may keep what they were told. Default is [`CorsSpec::MAX_AGE`].
     pub max_age: Duration,
+}
+
+impl CorsSpec {
+    /// How long browsers may keep what they were told, where a router says nothing else.
+    pub const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 }
 
 /// How responses are compressed.
@@ -166,8 +188,13 @@ pub struct CorsSpec {
 pub struct CompressSpec {
     /// How hard.
     pub level: CompressLevel,
-    /// Responses that are known to be shorter are left as they are, in bytes.
+    /// Responses that are known to be shorter are left as they are, in bytes. Default is [`CompressSpec::MIN_BYTES`].
     pub min_bytes: u16,
+}
+
+impl CompressSpec {
+    /// The length from which responses are compressed, where a router says nothing else.
+    pub const MIN_BYTES: u16 = 1024;
 }
 
 /// How hard to compress.
@@ -185,14 +212,21 @@ pub enum CompressLevel {
 /// How many requests each client may make. The algorithm is GCRA.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RateLimitSpec {
-    /// Requests in each window, spread evenly.
+    /// Requests in each window, spread evenly. Default is [`RateLimitSpec::REQUESTS`].
     pub requests: u32,
-    /// The window.
+    /// The window. Default is [`RateLimitSpec::WINDOW`].
     pub window: Duration,
     /// Requests at once, at most. Default is `requests`.
     pub burst: u32,
     /// What tells clients apart.
     pub key: RateLimitKey,
+}
+
+impl RateLimitSpec {
+    /// Requests in each window, where a router says nothing else.
+    pub const REQUESTS: u32 = 100;
+    /// The window, where a router says nothing else.
+    pub const WINDOW: Duration = Duration::from_secs(60);
 }
 
 /// What tells clients apart.
@@ -207,6 +241,6 @@ pub enum RateLimitKey {
 /// Which proxies are believed when they say who the client is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RealIpSpec {
-    /// The networks of the proxies.
+    /// The networks of the proxies. Default are the loopback and private ones.
     pub trusted: Vec<IpNet>,
 }

@@ -1,5 +1,7 @@
 //! The one table of kinds and fields. What follows from an entry's fields is `validate`'s business.
 
+pub(super) mod http;
+
 use greenroom_actors::spec::{PoolKind, PoolSpec};
 
 use super::shape::{
@@ -158,12 +160,6 @@ const VARIABLE_FIELDS: &[Field] = &[
     Field::new("readonly", Flag, "Whether the variable can only be read.").default("false"),
 ];
 
-const ENDPOINT_FIELDS: &[Field] = &[
-    Field::new("method", Text, "The HTTP method.").required(),
-    Field::new("path", Text, "The path, with `{name}` and `{rest...}`.").required(),
-    Field::new("func", Reference(FUNCTIONS), "The function that answers.").required(),
-];
-
 const fn kind(name: &'static str, role: Role, about: &'static str, fields: &'static [Field]) -> Kind {
     Kind { name, about, fields, open: matches!(role, Role::Unserved | Role::Inert), role }
 }
@@ -197,10 +193,10 @@ pub(super) const KINDS: &[Kind] = &[
     ),
     kind("function.lua", Role::Unserved, "A function written in Lua.", &[]),
     kind("library.lua", Role::Unserved, "Lua code that functions share.", &[]),
-    kind("http.service", Role::Unserved, "An HTTP server.", &[]),
-    kind("http.router", Role::Unserved, "A group of HTTP endpoints.", &[]),
-    kind("http.endpoint", Role::Unserved, "An HTTP route that calls a function.", ENDPOINT_FIELDS),
-    kind("http.static", Role::Unserved, "Files served over HTTP.", &[]),
+    kind(http::SERVICE, Role::Http, "An HTTP server.", http::SERVICE_FIELDS),
+    kind(http::ROUTER, Role::Http, "A group of HTTP endpoints.", http::ROUTER_FIELDS),
+    kind(http::ENDPOINT, Role::Http, "An HTTP route that calls a function.", http::ENDPOINT_FIELDS),
+    kind(http::STATIC, Role::Http, "Files served over HTTP.", http::STATIC_FIELDS),
     kind("process.host", Role::Inert, "Accepted, and does nothing.", &[]),
     kind("terminal.host", Role::Inert, "Accepted, and does nothing.", &[]),
     kind("registry.entry", Role::Inert, "Accepted, and does nothing.", &[]),

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::document::{Node, Value};
+use super::{
+    diagnostic::shown,
+    document::{Node, Value},
+};
 
 /// A path from an entry to one of its values. Borrowed, so that walking a sound entry allocates nothing.
 #[derive(Clone, Copy)]
@@ -16,8 +19,8 @@ impl fmt::Display for FieldPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Root => Ok(()),
-            Self::Field(Self::Root, name) => f.write_str(name),
-            Self::Field(parent, name) => write!(f, "{parent}.{name}"),
+            Self::Field(Self::Root, name) => f.write_str(&shown(name)),
+            Self::Field(parent, name) => write!(f, "{parent}.{}", shown(name)),
             Self::Item(parent, index) => write!(f, "{parent}[{index}]"),
         }
     }

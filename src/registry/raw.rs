@@ -207,11 +207,8 @@ impl Index {
             }
             None => {
                 let near = closest(text, kinds::KINDS.iter().map(|kind| kind.name));
-                let names: Vec<_> = [Role::Function, Role::Process, Role::Directory, Role::Variable, Role::Storage]
-                    .into_iter()
-                    .flat_map(known)
-                    .map(|kind| kind.name)
-                    .collect();
+                let roles = [Role::Function, Role::Process, Role::Http, Role::Directory, Role::Variable, Role::Storage];
+                let names: Vec<_> = roles.into_iter().flat_map(known).map(|kind| kind.name).collect();
                 let error = scope.error(value.span.clone(), field, format!("unknown kind `{}`", shown(text)));
                 if let Some(near) = near {
                     error.label(format!("did you mean `{near}`?"));

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     kinds,
-    shape::{Field, Kind, Shape},
+    shape::{Field, Form, Kind, Shape},
 };
 
 /// The JSON Schema (draft 2020-12) of registry files.
@@ -103,6 +103,15 @@ fn shape(shape: &Shape) -> Value {
         Shape::Destination => {
             json!({ "type": "string", "pattern": either(r".+:(\*|[0-9]{1,5}(-[0-9]{1,5})?)") })
         }
+        Shape::Form(form) => self::form(form),
+        Shape::Forms(form) => {
+            let one = self::form(form);
+            json!({ "anyOf": [{ "type": "array", "items": one }, { "type": "string" }] })
+        }
+        Shape::Notes(fields) => {
+            let properties: Map<_, _> = fields.iter().map(|field| (field.name.to_owned(), described(field))).collect();
+            json!({ "properties": properties })
+        }
         Shape::Capability => choice(&Capability::ALL.map(Capability::name)),
         Shape::List(Shape::Anything) => json!({ "type": "array" }),
         Shape::List(item) => json!({ "type": "array", "items": self::shape(item) }),
@@ -110,6 +119,14 @@ fn shape(shape: &Shape) -> Value {
         Shape::Object(fields) => object(fields, &[]),
         Shape::Pool => json!({ "$ref": "#/$defs/pool" }),
         Shape::Anything => json!({}),
+    }
+}
+
+fn form(form: &Form) -> Value {
+    let text = json!({ "type": "string", "pattern": either(form.pattern) });
+    match form.also.and_then(|also| serde_json::from_str::<Value>(also).ok()) {
+        Some(also) => json!({ "anyOf": [text, also] }),
+        None => text,
     }
 }
 

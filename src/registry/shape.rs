@@ -36,16 +36,34 @@ pub(super) enum Shape {
     Capability,
     /// A `host:port` pattern.
     Destination,
+    /// A text with a form of its own.
+    Form(&'static Form),
+    /// Several such texts: a list, or one string with commas between them.
+    Forms(&'static Form),
     /// A list.
     List(&'static Shape),
     /// A mapping with keys of the user's choice.
     Table(&'static Shape),
     /// A mapping with these fields.
     Object(&'static [Field]),
+    /// A mapping with these fields, and anything else.
+    Notes(&'static [Field]),
     /// A pool: the fields that it may have depend on its `type`.
     Pool,
     /// Whatever YAML can say.
     Anything,
+}
+
+/// What a text must look like.
+pub(super) struct Form {
+    /// What it is, in words that follow "expected".
+    pub(super) wanted: &'static str,
+    /// What the JSON Schema asks of strings.
+    pub(super) pattern: &'static str,
+    /// The JSON Schema of the values besides strings that are taken as they are written. `None`: only strings are.
+    pub(super) also: Option<&'static str>,
+    /// What is wrong with a text, in a few words.
+    pub(super) check: fn(&str) -> Result<(), String>,
 }
 
 /// One kind of entry.
@@ -68,6 +86,8 @@ pub(super) enum Role {
     Directory,
     Storage,
     Variable,
+    /// A part of what is served by HTTP.
+    Http,
     /// This version does not run it: a warning.
     Unserved,
     /// It does nothing by design.

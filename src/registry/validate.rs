@@ -2,9 +2,11 @@
 //! checked here; each field for itself was checked by `check`.
 
 mod directory;
+mod http;
 mod network;
 mod pool;
 mod process;
+mod text;
 mod wasi;
 
 use std::{collections::HashMap, io::ErrorKind, path::PathBuf, sync::Arc, time::Duration};
@@ -13,6 +15,8 @@ use cap_std::{ambient_authority, fs::Dir};
 use greenroom_actors::spec::{
     Capabilities, Capability, Code, FunctionId, FunctionSpec, Limits, Source, SpecError, Transport, WasmSpec,
 };
+
+pub(super) use http::Http;
 
 use super::{
     check::{self, Scope, place},
@@ -23,7 +27,7 @@ use super::{
     path::FieldPath,
     raw::{Index, RawEntry, Target},
     shape::Role,
-    source::{ReadError, read_to_end, reason},
+    source::reason,
 };
 
 /// A function and what HTTP needs to know of it.
@@ -38,9 +42,10 @@ pub(super) struct Function {
 pub(super) struct Runnable {
     pub(super) functions: Vec<Function>,
     pub(super) processes: Vec<process::Process>,
+    pub(super) http: http::Http,
 }
 
-/// Makes every function and process whose entry is sound, and reports what is wrong with the others.
+/// Makes everything whose entry is sound, and reports what is wrong with the others.
 pub(super) fn validate(
     root: &std::path::Path,
     index: &mut Index,
@@ -61,10 +66,13 @@ pub(super) fn validate(
     }
     let root_dir = Dir::open_ambient_dir(root, ambient_authority()).ok();
     let mut runnable = Runnable::default();
+    let mut parts = http::Parts::default();
     let mut commands = Vec::new();
     for number in index.in_id_order().collect::<Vec<_>>() {
         let (Some(entry), Some(node)) = (index.entries.get(number), expanded.nodes.get(number)) else { continue };
-        let Some(role @ (Role::Function | Role::Process)) = entry.kind.map(|kind| kind.role) else { continue };
+        let Some(role @ (Role::Function | Role::Process | Role::Http)) = entry.kind.map(|kind| kind.role) else {
+            continue;
+        };
         let scope = Scope { id: Some(&entry.id), index: Some(index), ..Scope::of_file(&entry.file, out) };
         let sound_fields = !index.failed[number];
         let environment = &expanded.environment;
@@ -74,10 +82,12 @@ pub(super) fn validate(
                 let process = reader.process(sound_fields, &mut commands);
                 process.map(|process| runnable.processes.push(process)).is_some()
             }
+            Role::Http => reader.http(sound_fields, number, &mut parts).is_some(),
             _ => reader.function(sound_fields).map(|function| runnable.functions.push(function)).is_some(),
         };
         index.failed[number] |= !sound;
     }
+    runnable.http = parts.assemble(index, &runnable.functions, out);
     runnable
 }
 
@@ -104,7 +114,7 @@ impl<'a> Reader<'a> {
         let pool = self.pool();
         let (source, sha256) = match self.entry.kind_name.as_str() {
             kinds::FUNCTION_WASM => (self.file(), self.hash().map(Some)),
-            _ => (self.text(limits.max_module_bytes), Some(None)),
+            _ => (self.source(limits.max_module_bytes), Some(None)),
         };
         let wasi = self.wasi();
         let (pool, reuse) = pool?;
@@ -164,61 +174,18 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The `source` of a `function.wat`: the text itself, or that of a file.
-    fn text(&mut self, bytes_max: u64) -> Option<Source> {
-        let pair = self.node.pair("source")?;
-        let text = pair.value.text()?;
+    /// The `source` of a `function.wat`.
+    fn source(&mut self, bytes_max: u64) -> Option<Source> {
+        let bounds = text::Bounds {
+            what: "the source",
+            bytes_max,
+            bound: format!("`limits.max_module_bytes` is {bytes_max}"),
+            not_utf8: "WebAssembly text is UTF-8; a binary needs `function.wasm`",
+            example: "file://name.wat",
+        };
         let field = FieldPath::Field(&FieldPath::Root, "source");
-        let Some(name) = text.trim_end().strip_prefix("file://") else {
-            if text.len() as u64 > bytes_max {
-                self.scope
-                    .error(place(pair), field, "the source is larger than the entry allows")
-                    .label(format!("{} bytes, and `limits.max_module_bytes` is {bytes_max}", text.len()));
-                return None;
-            }
-            return Some(Source::Text(text.into()));
-        };
-        let shown = pair.value.scalar().map(super::document::Scalar::shown).unwrap_or_default();
-        if name.is_empty() || name.starts_with('/') || name.contains('\0') {
-            self.scope
-                .error(place(pair), field, format!("`{shown}` names no file beside this one"))
-                .label("a path relative to the YAML file")
-                .help("write `file://name.wat` for a file in the same folder");
-            return None;
-        }
-        let path = self.entry.file.folder().join(name);
-        let read = self.root.ok_or(ErrorKind::NotFound.into()).and_then(|root| {
-            // A pipe is not opened: it would block for ever.
-            if root.metadata(&path)?.is_file() { root.open(&path).map(Some) } else { Ok(None) }
-        });
-        let bytes = match read {
-            Ok(Some(file)) => read_to_end(file, bytes_max),
-            Ok(None) => Err(ReadError::NotAFile),
-            Err(error) => Err(ReadError::Io(error)),
-        };
-        let (message, label) = match bytes {
-            Ok(bytes) => match String::from_utf8(bytes) {
-                Ok(text) => return Some(Source::Text(text.into())),
-                Err(_) => (
-                    format!("`{shown}` is not UTF-8"),
-                    "WebAssembly text is UTF-8; a binary needs `function.wasm`".into(),
-                ),
-            },
-            Err(ReadError::Io(error)) if is_escape(&error) => {
-                (format!("`{shown}` leads out of the registry root"), "files of a registry are inside it".into())
-            }
-            Err(ReadError::Io(error)) => (format!("cannot read `{shown}`: {}", reason(&error)), String::new()),
-            Err(ReadError::NotAFile) => (format!("`{shown}` is no regular file"), String::new()),
-            Err(ReadError::TooLarge) => (
-                format!("`{shown}` is larger than the entry allows"),
-                format!("`limits.max_module_bytes` is {bytes_max}"),
-            ),
-        };
-        self.scope
-            .error(place(pair), field, message)
-            .label(label)
-            .help("the path after `file://` is relative to the YAML file");
-        None
+        let pair = self.node.pair("source")?;
+        self.text(pair, field, &bounds).map(|text| Source::Text(text.into()))
     }
 
     /// The `fs` and `path` of a `function.wasm`.

@@ -19,8 +19,7 @@ use crate::{
 
 fn load(copy: &Copy, name: &str) -> Registry {
     let (registry, diagnostics) = Registry::load(&copy.root(name), &LoadOptions::default()).unwrap();
-    // The endpoint does nothing yet, and that is all there is to warn of.
-    assert!(diagnostics.iter().all(|one| one.message().contains("http.endpoint")), "{diagnostics}");
+    assert!(diagnostics.is_empty(), "{diagnostics}");
     registry
 }
 
@@ -170,9 +169,21 @@ fn methods_grants_and_transports_are_those_of_the_snippets() {
     assert_eq!(sleep.imports.iter().collect::<Vec<_>>(), [Capability::Io, Capability::Clocks]);
     let transform = wasm(function(&entries, "myns:transform_users"));
     assert_eq!((transform.method.as_str(), transform.imports.iter().count()), ("transform-users", 0));
-    assert_eq!(entries.http(&id("myns:greet_wasm")).transport, Transport::WasiHttp);
-    assert_eq!(entries.http(&id("myns:compute")).transport, Transport::Payload);
-    let endpoint = entries.entries().iter().find(|entry| entry.id == id("myns:greet_endpoint")).unwrap();
-    assert!(endpoint.sound && endpoint.inert);
-    assert!(endpoint.file.ends_with("myns/greet.yaml"), "{endpoint:?}");
+    assert_eq!(wasm(function(&entries, "myns:greet_wasm")).transport, Transport::WasiHttp);
+    assert_eq!(wasm(function(&entries, "myns:compute")).transport, Transport::Payload);
+}
+
+#[test]
+fn the_endpoint_of_the_snippets_belongs_to_the_default_server() {
+    let copy = Copy::new();
+    let entries = load(&copy, "document/entries");
+    let [server] = entries.servers() else { panic!("{:?}", entries.servers()) };
+    assert_eq!((&server.id, server.addr.as_str(), server.routers.len()), (&None, "127.0.0.1:8080", 1));
+    let [endpoint] = server.routers[0].endpoints.as_slice() else { panic!("{:?}", server.routers) };
+    assert_eq!((&endpoint.method, endpoint.path.as_str()), (&Some(http::Method::POST), "/api/greet"));
+    assert_eq!((&endpoint.function, endpoint.transport), (&id("myns:greet_wasm"), Transport::WasiHttp));
+    let entry = entries.entries().iter().find(|entry| entry.id == id("myns:greet_endpoint")).unwrap();
+    assert!(entry.sound && !entry.inert);
+    assert!(entry.file.ends_with("myns/greet.yaml"), "{entry:?}");
+    assert_eq!(entry.summary, "POST /api/greet → greet_wasm, on 127.0.0.1:8080");
 }

@@ -356,3 +356,158 @@ fn ambiguous_names_ask_for_an_id() {
     let text = root.rendered();
     insta::assert_snapshot!(text);
 }
+
+#[test]
+fn faults_of_servers() {
+    let service = |fields: &str| "  - {name: s, kind: http.service, FIELDS}\n".replace("FIELDS", fields);
+    let case = |name: &'static str, fields: &str| entries(name, &service(fields));
+    let two = "  - {name: a, kind: http.service, addr: ':1'}\n  - {name: b, kind: http.service, addr: ':1'}\n";
+    let text = report(&[
+        case("an address without a port", "addr: localhost"),
+        case("a port alone", "addr: 8080"),
+        case("a URL for an address", "addr: 'http://localhost:80'"),
+        case("an address of IPv6 without brackets", "addr: '::1:80'"),
+        case("a misspelt timeout", "timeouts: {raed: 5s}"),
+        case("a timeout of nothing", "timeouts: {read: 0}"),
+        case("automatic certificates", "tls: {mode: auto}"),
+        case("an unknown mode", "tls: {mode: manaul, cert: a, key: b}"),
+        case("no key", "tls: {cert: x}"),
+        case("a certificate that is no PEM", "tls: {cert: cert.pem, key: key.pem}"),
+        case("a certificate that is not there", "tls: {cert: 'file://cert.pem', key: 'file:///etc/key.pem'}"),
+        case("clients that nobody signs", "tls: {cert: x, key: y, client_auth: required}"),
+        case("a signer that nobody asks for", "tls: {cert: x, key: y, client_ca: z}"),
+        case("an unknown demand on clients", "tls: {cert: x, key: y, client_auth: require}"),
+        case("a misspelt lifecycle", "lifecycle: {autostart: false}"),
+        case("a server that does not start", "lifecycle: {auto_start: false, stop_timeout: 5s}"),
+        entries("two servers at one address", two),
+    ]);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn faults_of_keys() {
+    let pem = |body: &str, what: &str| format!("-----BEGIN {what}-----\n{body}\n-----END {what}-----\n");
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
+    let mut out = String::new();
+    for (name, cert, key, ca) in [
+        ("a key of another certificate", &cert, &other.signing_key.serialize_pem(), &cert),
+        ("an encrypted key", &cert, &pem("AAAA", "ENCRYPTED PRIVATE KEY"), &cert),
+        ("a certificate for a key", &cert, &cert, &cert),
+        ("a key for a certificate", &key, &key, &cert),
+        ("a key that is none", &cert, &pem("AAAA", "PRIVATE KEY"), &cert),
+        ("a certificate that is none", &pem("AAAA", "CERTIFICATE"), &key, &cert),
+        ("a signer that is none", &cert, &key, &pem("AAAA", "CERTIFICATE")),
+        ("a certificate without an end", &cert[..40].to_owned(), &key, &cert),
+    ] {
+        let root = Root::with(
+            "entries:
+  - name: s
+    kind: http.service
+    tls:
+      cert: file://cert.pem
+      key: file://key.pem
+      client_ca: file://ca.pem
+      client_auth: optional
+",
+        );
+        root.write("cert.pem", cert);
+        root.write("key.pem", key);
+        root.write("ca.pem", ca);
+        writeln!(out, "======== {name}\n{}", root.rendered()).unwrap();
+    }
+    let text = out;
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn faults_of_routers() {
+    let case = |name: &'static str, fields: &str| {
+        entries(name, &"  - {name: r, kind: http.router, FIELDS}\n".replace("FIELDS", fields))
+    };
+    let cors = |name: &'static str, options: &str| {
+        case(name, &format!("middleware: [cors, ratelimit, real_ip, compress], options: {{{options}}}"))
+    };
+    let services = "  - {name: a, kind: http.service, addr: ':1'}\n  - {name: b, kind: http.service, addr: ':2'}\n";
+    let text = report(&[
+        case("a prefix without a slash", "prefix: api"),
+        case("a prefix with a parameter", "prefix: '/{tenant}'"),
+        case("a server that is not there", "meta: {server: nope}"),
+        case("a router for a server", "meta: {server: r}"),
+        case("a misspelt middleware", "middleware: [cor]"),
+        case("a middleware twice", "middleware: [cors, compress, cors]"),
+        case("an option of a middleware that is not listed", "middleware: [compress], options: {cors.max.age: 5}"),
+        cors("a misspelt option", "cors.alow.origins: '*'"),
+        cors("credentials for everybody", "cors.allow.credentials: true"),
+        cors(
+            "credentials with all headers",
+            "cors.allow.origins: 'https://a.b', cors.allow.headers: '*', cors.allow.credentials: true",
+        ),
+        cors("an origin with a path", "cors.allow.origins: 'https://a.b, https://a.b/'"),
+        cors("an origin with a wildcard", "cors.allow.origins: ['https://*.a.b', 5]"),
+        cors("a header that is none", "cors.allow.headers: 'X A'"),
+        cors("a level that is none", "compress.level: fast"),
+        cors("a length out of bounds", "compress.min.length: 65536"),
+        cors("a limit of nothing", "ratelimit.requests: 0, ratelimit.window: 0s"),
+        cors("two windows", "ratelimit.window: 1s, ratelimit.interval: 1s"),
+        cors("a key that is none", "ratelimit.key: 'heder:X'"),
+        cors("a network that is none", "real_ip.trusted.subnets: '10.0.0.0/8, localhost'"),
+        entries("several servers", &format!("{services}  - {{name: r, kind: http.router}}\n")),
+    ]);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn faults_of_endpoints() {
+    let case = |name: &'static str, method: &str, path: &str| {
+        let endpoint = format!("  - {{name: e, kind: http.endpoint, method: {method}, path: {path}, func: f}}\n");
+        wat(name, &endpoint)
+    };
+    let endpoint = |name: &str, path: &str, more: &str| {
+        format!("  - {{name: {name}, kind: http.endpoint, method: GET, path: '{path}', func: f{more}}}\n")
+    };
+    let services = "  - {name: s, kind: http.service, addr: ':1'}\n  - {name: t, kind: http.service, addr: ':2'}\n";
+    let routers = "  - {name: a, kind: http.router}\n  - {name: b, kind: http.router, prefix: /b}\n";
+    let text = report(&[
+        case("several methods", "'GET, POST'", "/"),
+        case("a path without a slash", "GET", "api/greet"),
+        case("a parameter that is not closed", "GET", "'/users/{id'"),
+        case("two parameters of one name", "GET", "'/{id}/{id}'"),
+        case("two parameters in a segment", "GET", "'/{a}{b}'"),
+        case("a rest that is not last", "GET", "'/{rest...}/x'"),
+        case("a query in a path", "GET", "'/a?b={c}'"),
+        wat("a function that is not there", "  - {name: e, kind: http.endpoint, method: GET, path: /, func: g}\n"),
+        wat("two with the same path", &(endpoint("a", "/x/{id}", "") + &endpoint("b", "/x/{name}", ""))),
+        wat("two paths that overlap", &(endpoint("a", "/x/{id}", "") + &endpoint("b", "/x/{rest...}", ""))),
+        wat("several routers", &format!("{routers}{}", endpoint("e", "/", ""))),
+        wat("a router that is not there", &format!("{routers}{}", endpoint("e", "/", ", meta: {router: c}"))),
+        wat("several servers and no router", &format!("{services}{}", endpoint("e", "/", ""))),
+        wat("a server for a router", &format!("{services}{}", endpoint("e", "/", ", meta: {router: s}"))),
+    ]);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn faults_of_static_files() {
+    let case = |name: &'static str, fields: &str| {
+        let entry = format!("  - {{name: w, kind: http.static, path: /w, fs: d, {fields}}}\n");
+        entries(name, &format!("  - {{name: d, kind: fs.directory, directory: .}}\n{entry}"))
+    };
+    let two = "  - {name: d, kind: fs.directory, directory: .}
+  - {name: v, kind: http.static, path: /w, fs: d}
+  - {name: w, kind: http.static, path: /w/, fs: d}\n";
+    let text = report(&[
+        entries("nothing but a path", "  - {name: w, kind: http.static, path: /w}\n"),
+        case("a folder that is not there", "directory: dist"),
+        case("a folder that is a file", "directory: _index.yaml"),
+        case("a folder outside", "directory: ../x"),
+        case("a path for an index", "static_options: {index: a/b.html}"),
+        case("an index that is true", "static_options: {index: true}"),
+        case("an application without an index", "static_options: {index: false, spa: true}"),
+        case("a misspelt option", "static_options: {cach: no-store}"),
+        case("a cache that no header holds", "static_options: {cache: \"a\\nb\"}"),
+        entries("two at one path", two),
+    ]);
+    insta::assert_snapshot!(text);
+}

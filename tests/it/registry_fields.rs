@@ -65,12 +65,10 @@ fn limits_land_in_the_spec() {
 }
 
 #[test]
-fn transport_and_body_size_are_kept_for_http() {
-    let registry = Root::with(&format!("{WAT}    transport: wasi-http\n    limits: {{max_body_bytes: 9}}\n")).sound();
-    let http = registry.http(&id("myns:f"));
-    assert_eq!((http.transport, http.max_body_bytes), (Transport::WasiHttp, Some(9)));
-    let registry = Root::with(&format!("{WAT}    transport: payload\n")).sound();
-    assert_eq!(registry.http(&id("myns:f")).transport, Transport::Payload);
+fn the_transport_lands_in_the_spec() {
+    assert_eq!(wasm(&with("    transport: wasi-http\n")).transport, Transport::WasiHttp);
+    assert_eq!(wasm(&with("    transport: payload\n")).transport, Transport::Payload);
+    assert_eq!(wasm(&with("")).transport, Transport::Payload);
 }
 
 #[test]

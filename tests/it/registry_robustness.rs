@@ -28,7 +28,15 @@ entries:
     limits: {max_execution_ms: 5, max_memory_bytes: 65536}
     wasi: {args: [a, 5], cwd: /é, env: [{id: a, name: A, required: true}], mounts: [{fs: d, guest: /d}]}
   - {name: d, kind: fs.directory, directory: ., base: module, mode: \"0755\"}
-  - {name: e, kind: http.endpoint, method: GET, path: /, func: f}
+  - {name: http, kind: http.service, addr: ':80', timeouts: {read: 5s, write: 1, idle: 1h}, lifecycle: {auto_start: true}}
+  - name: api
+    kind: http.router
+    meta: {server: http}
+    prefix: /api
+    middleware: [cors, compress, ratelimit, real_ip]
+    options: {cors.allow.origins: 'https://a.b, http://c', cors.max.age: 5, compress.level: best, ratelimit.key: 'header:X'}
+  - {name: e, kind: http.endpoint, meta: {router: api}, method: GET, path: '/{a}/{b...}', func: f}
+  - {name: w, kind: http.static, path: /w, fs: d, directory: ., static_options: {index: false, cache: no-store}}
 ";
 
 /// Loads bytes as a registry file, and renders what is said in both forms.
@@ -51,6 +59,15 @@ fn the_file_that_is_mutated_is_sound() {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_paths_of_endpoints_are_read_or_refused(paths in proptest::collection::vec("(/|\\{a\\}|\\{b\\}|\\{r\\.\\.\\.\\}|[{}.*%é]|[ax]{1,2}){1,6}", 1..6)) {
+        let endpoint = |(number, path): (usize, &String)| {
+            format!("  - {{name: e{number}, kind: http.endpoint, method: GET, path: '/{path}', func: f}}\n")
+        };
+        let endpoints: String = paths.iter().enumerate().map(endpoint).collect();
+        load(format!("{WAT}{endpoints}").as_bytes());
+    }
 
     #[test]
     fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
@@ -145,6 +162,17 @@ fn large_files_of_any_one_thing_end_soon() {
     assert_eq!(numbered(&|number| format!("k{}: 1\n", number % 1000), "entries: []\n"), most);
     assert_eq!(numbered(&|number| format!("- {{name: f{number}, kind: registry.entry}}\n"), ""), 0);
     assert_eq!(numbered(&|number| format!("- {{name: e{number}, kind: http.endpoint, func: f{number}}}\n"), ""), most);
+    let many = |kind: &'static str| {
+        move |number: usize| format!("- {{name: n{number}, kind: {kind}, path: /{number}, func: f, method: GET}}\n")
+    };
+    assert_eq!(numbered(&many("http.endpoint"), "- {name: f, kind: function.wat, source: (module), method: f}\n"), 0);
+    assert_eq!(
+        numbered(
+            &|number| format!("- {{name: r{number}, kind: http.router}}\n- {{name: s{number}, kind: http.service}}\n"),
+            ""
+        ),
+        most
+    );
     let chain = |number: usize| {
         format!("- {{name: v{number}, kind: env.variable, storage: s, default: '${{env:v{}}}'}}\n", number + 1)
     };

@@ -11,7 +11,7 @@ use tracing::{Span, field::Empty};
 
 use super::{CallError, CallOptions, Context};
 
-/// The target of the spans of calls. Their fields are `function`, `request_id`, `trace_id`, `span_id`, `parent_id`,
+/// The target of the spans of calls. Their fields are `function`, `request_id`, `trace_id`, `span_id`, `flags`, `parent_id`,
 /// `queue_us`, `run_us` (microseconds) and `outcome`: `ok`, or the kind of the error.
 pub const TARGET: &str = "greenroom::call";
 
@@ -93,6 +93,7 @@ pub(crate) fn begin(function: &impl fmt::Display, mut options: CallOptions) -> (
         request_id = options.context.request_id,
         trace_id = format_args!("{:032x}", own.trace_id),
         span_id = format_args!("{:016x}", own.span_id),
+        flags = own.flags,
         parent_id = parent.map(|parent| tracing::field::display(format!("{:016x}", parent.span_id))),
         queue_us = Empty,
         run_us = Empty,

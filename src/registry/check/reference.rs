@@ -63,6 +63,6 @@ pub(super) fn check(scope: &mut Scope<'_>, pair: &Pair, kinds: &'static [&'stati
 }
 
 /// An id as an entry of this namespace would write it.
-fn local<'a>(id: &'a FunctionId, namespace: &str) -> &'a str {
+pub(in super::super) fn local<'a>(id: &'a FunctionId, namespace: &str) -> &'a str {
     if id.namespace() == namespace { id.name() } else { id.as_str() }
 }

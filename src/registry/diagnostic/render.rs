@@ -4,7 +4,7 @@ use std::{fmt, ops::Range};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-use super::{Diagnostic, Diagnostics, Label, Severity};
+use super::{Diagnostic, Diagnostics, Label, Severity, secret::masked};
 
 /// The most bytes of a file that one diagnostic shows. Longer excerpts, or lines, are named but not shown.
 const EXCERPT_BYTES_MAX: usize = 4096;
@@ -82,19 +82,25 @@ impl<'a> Excerpt<'a> {
     fn add_to(self, group: Group<'a>) -> Group<'a> {
         let Some(main) = self.labels.first() else { return group };
         let shown = main.file.shown();
-        let text = main.file.text().get(self.bytes.clone()).filter(|_| self.bytes.len() <= EXCERPT_BYTES_MAX);
+        let fits = self.bytes.len() <= EXCERPT_BYTES_MAX;
+        let text = if fits { masked(main.file.text(), self.bytes.clone()) } else { None };
         let Some(text) = text else {
             let (line, column) = main.file.position(main.span.start);
             let group = group.element(Origin::path(shown).line(line).char_column(column));
             return if main.text.is_empty() { group } else { group.element(Level::NOTE.message(main.text.as_str())) };
         };
         let within = |offset: usize| offset.saturating_sub(self.bytes.start).min(text.len());
-        let annotations = self.labels.iter().enumerate().map(|(index, label)| {
-            let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
-            let span = within(label.span.start)..within(label.span.end.max(label.span.start));
-            let label = Some(label.text.as_str()).filter(|text| !text.is_empty());
-            kind.span(span).label(label)
-        });
+        let annotations: Vec<_> = self
+            .labels
+            .iter()
+            .enumerate()
+            .map(|(index, label)| {
+                let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+                let span = within(label.span.start)..within(label.span.end.max(label.span.start));
+                let label = Some(label.text.as_str()).filter(|text| !text.is_empty());
+                kind.span(span).label(label)
+            })
+            .collect();
         group.element(Snippet::source(text).line_start(self.first_line + 1).path(shown).annotations(annotations))
     }
 }

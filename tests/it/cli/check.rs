@@ -69,11 +69,21 @@ fn a_fault_in_each_of_three_entries_is_three_errors() {
 
 #[test]
 fn warnings_do_not_change_the_exit_code() {
-    let done = greenroom(&["check", "document/entries"]);
+    let root = Root::with("entries:\n  - {name: f, kind: function.lua, source: 'file://x.lua'}\n");
+    let done = greenroom(&["check", root.path().to_str().unwrap()]);
     assert_eq!(done.code, 0);
-    assert!(done.stderr.contains("warning: ") && done.stderr.contains("http.endpoint"), "{done:?}");
+    assert!(done.stderr.contains("warning: ") && done.stderr.contains("function.lua"), "{done:?}");
+    let function = done.stdout.lines().find(|line| line.starts_with("myns:f")).unwrap();
+    assert!(function.ends_with("inert"), "{function}");
+}
+
+#[test]
+fn endpoints_say_what_they_call_and_where_they_listen() {
+    let done = greenroom(&["check", "document/entries"]);
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""));
     let endpoint = done.stdout.lines().find(|line| line.starts_with("myns:greet_endpoint")).unwrap();
-    assert!(endpoint.ends_with("inert"), "{endpoint}");
+    assert!(endpoint.contains("POST /api/greet → greet_wasm, on 127.0.0.1:8080"), "{endpoint}");
+    assert!(endpoint.ends_with("ok"), "{endpoint}");
 }
 
 #[test]
