@@ -36,8 +36,6 @@ enum Way {
     Mapped { params: Mapped, result: Option<WitType> },
     /// The body is a JSON array of arguments.
     Payload,
-    /// The component handles requests itself.
-    Native,
 }
 
 impl Endpoint {
@@ -97,12 +95,6 @@ impl Endpoint {
                 let result = self.runtime.call_json(id, args, options).await.map_err(failed)?;
                 Ok(payload::response(&result))
             }
-            Way::Native => {
-                let secure = request.extensions().get::<Client>().is_some_and(|client| client.tls);
-                let scheme = if secure { Scheme::HTTPS } else { Scheme::HTTP };
-                let response = self.runtime.handle(id, scheme, request, options).await.map_err(failed)?;
-                Ok(response.map(BodyExt::boxed_unsync))
-            }
         }
     }
 
@@ -115,10 +107,10 @@ impl Endpoint {
     }
 }
 
-/// How a request came: HTTP/1.1 does not say it, but whoever has the connection knows.
+/// How a request came: what the connection is, whatever the client says.
 fn scheme(request: &Request<Body>) -> Scheme {
-    let known = request.extensions().get::<Scheme>().or_else(|| request.uri().scheme());
-    known.cloned().unwrap_or(Scheme::HTTP)
+    let is_tls = request.extensions().get::<Client>().is_some_and(|client| client.tls);
+    if is_tls { Scheme::HTTPS } else { Scheme::HTTP }
 }
 
 /// A request that does not fit.
