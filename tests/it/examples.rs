@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Every registry among the examples, below their folder.
-const ROOTS: [&str; 16] = [
+const ROOTS: [&str; 17] = [
     "answer",
     "commands",
     "compute",
