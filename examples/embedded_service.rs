@@ -103,6 +103,7 @@ async fn run(registry: &str) -> anyhow::Result<()> {
         match answer {
             Ok(Answer::Val(val)) => println!("{by:?}: {}", greenroom::wasm::decode::<i32>(val.as_ref())?),
             Ok(Answer::Json(value)) => println!("{by:?}: {value}"),
+            Ok(Answer::Http) => println!("{by:?}: a response, which nobody asked for"),
             Err(error) => println!("{by:?}: {}: {error}", error.kind()),
         }
     }

@@ -29,9 +29,15 @@ pub mod registry;
 pub use builder::{Builder, Runtime, StartError};
 pub use check::{Checked, check};
 pub use greenroom_actors::{
-    Answer, CallError, CallMessage, CallOptions, Context, ErrorKind, FunctionFault, Payload, executor,
-    metrics::describe as describe_metrics, ractor, spec, wasm, wasmtime,
+    Answer, CallError, CallMessage, CallOptions, Context, ErrorKind, FunctionFault, Payload, executor, ractor, spec,
+    wasm, wasmtime,
 };
+
+/// Gives every metric its help text and unit. For embedders to call once, after they install a recorder.
+pub fn describe_metrics() {
+    greenroom_actors::metrics::describe();
+    http::describe();
+}
 
 /// The README's examples, so that they are compiled with the tests.
 #[cfg(doctest)]

@@ -1,8 +1,10 @@
 //! One call: its arguments, its options, and what comes back. Who runs it is decided elsewhere.
 
 mod error;
+mod http;
 mod nested;
 mod reply;
+pub mod trace;
 
 use std::{
     collections::BTreeMap,
@@ -11,6 +13,8 @@ use std::{
 };
 
 pub use error::{CallError, ErrorKind};
+pub(crate) use http::Progress;
+pub use http::{BodyError, HttpBody, HttpRequest};
 pub use nested::{DEPTH_MAX, NESTED_WAIT_MAX};
 pub(crate) use nested::{Functions, out_of_patience};
 pub(crate) use reply::{Port, Reply, stopped};
@@ -18,12 +22,14 @@ use serde_json::Value;
 use wasmtime::component::Val;
 
 /// The arguments of one call, already fit for the function that is called.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Payload {
     /// Values of WIT types, one per parameter. What WebAssembly functions take.
     Vals(Vec<Val>),
     /// JSON values, one per argument. What functions of other languages take.
     Json(Vec<Value>),
+    /// An HTTP request, for functions that handle requests themselves.
+    Http(Box<HttpRequest>),
 }
 
 /// The result of one call.
@@ -33,6 +39,8 @@ pub enum Answer {
     Val(Option<Val>),
     /// What a function of another language returned.
     Json(Value),
+    /// Nothing more: the response to an HTTP request was given before the call ended.
+    Http,
 }
 
 /// What a call carries besides its arguments. Nested calls inherit it.
@@ -40,7 +48,8 @@ pub enum Answer {
 pub struct Context {
     /// Names the request in logs and traces. Default is none.
     pub request_id: Option<String>,
-    /// W3C trace context of the caller. Default is none.
+    /// W3C trace context of the caller; what is not of its form is as good as none. A guest finds that of its own call here.
+    /// Default is none.
     pub traceparent: Option<String>,
     /// When the whole chain of calls must have ended. Default is never.
     pub deadline: Option<Instant>,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use dashmap::DashMap;
-pub(crate) use entry::Entry;
+pub(crate) use entry::{Entry, Running};
 use futures::future::BoxFuture;
 use serde_json::Value;
 

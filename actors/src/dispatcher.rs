@@ -21,7 +21,7 @@ use message::{Asked, Message};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use crate::{
-    call::{CallError, CallOptions, ErrorKind, Port, Reply, out_of_patience},
+    call::{CallError, CallOptions, ErrorKind, Port, Reply, out_of_patience, trace},
     executor::Executor,
     function::FunctionMessage,
     metrics::{End, FunctionMetrics, Restart},
@@ -202,7 +202,8 @@ impl DispatcherState {
             .and_then(|args| self.parts.gate.try_enter(options.context.depth > 0).map(|permit| (args, permit)));
         match admitted {
             Ok((args, permit)) => {
-                let reply = Arc::new(Reply::new(Port::Actor(port), permit, self.parts.metrics.clone()));
+                let (span, options) = trace::begin(&self.parts.id, options);
+                let reply = Arc::new(Reply::new(Port::Actor(port), permit, self.parts.metrics.clone(), span));
                 self.arrived(now, Call::new(args, &options, now, reply), true);
             }
             Err(error) => {

@@ -21,6 +21,11 @@ pub trait Executor: Send + Sync + 'static {
         None
     }
 
+    /// Whether calls are HTTP requests, [`Payload::Http`], which the function handles itself. Default is false.
+    fn handles_http(&self) -> bool {
+        false
+    }
+
     /// How many calls one instance serves before it is dropped. Default is 1.
     fn reuse(&self) -> u32 {
         1
@@ -75,15 +80,18 @@ pub trait Instance: Send {
 
 /// Makes the arguments of a call from anything that serialises, as the function takes them.
 pub(crate) fn payload<A: Serialize + ?Sized>(args: &A, executor: &dyn Executor) -> Result<Payload, CallError> {
-    match executor.signature() {
-        Some(signature) => Ok(Payload::Vals(signature.encode(args)?)),
-        None => match serde_json::to_value(args) {
-            Ok(Value::Array(args)) => Ok(Payload::Json(args)),
-            Ok(Value::Null) => Ok(Payload::Json(Vec::new())),
-            Ok(single) => Ok(Payload::Json(vec![single])),
-            Err(error) => Err(CallError::new(ErrorKind::Invalid, format!("the arguments are not JSON: {error}"))),
-        },
+    if let Some(signature) = executor.signature() {
+        return Ok(Payload::Vals(signature.encode(args)?));
     }
+    let args = match serde_json::to_value(args) {
+        Ok(Value::Array(args)) => args,
+        Ok(Value::Null) => Vec::new(),
+        Ok(single) => vec![single],
+        Err(error) => {
+            return Err(CallError::new(ErrorKind::Invalid, format!("the arguments are not JSON: {error}")));
+        }
+    };
+    fit(Payload::Json(args), executor)
 }
 
 /// The result of a call as JSON.
@@ -93,12 +101,22 @@ pub(crate) fn json(answer: Answer, executor: &dyn Executor) -> Value {
         // Only executors with a signature answer with values.
         (Answer::Val(_), None) => Value::Null,
         (Answer::Json(value), _) => value,
+        // Nobody asks for a response as JSON: `fit` refuses it.
+        (Answer::Http, _) => Value::Null,
     }
 }
 
 /// Turns arguments into what the function takes, before a worker is taken for it.
 pub(crate) fn fit(args: Payload, executor: &dyn Executor) -> Result<Payload, CallError> {
     match (args, executor.signature()) {
+        (args @ Payload::Http(_), _) if executor.handles_http() => Ok(args),
+        (Payload::Http(_), _) => {
+            Err(CallError::new(ErrorKind::Invalid, "this function takes arguments; it does not handle HTTP requests"))
+        }
+        _ if executor.handles_http() => {
+            let message = "this function handles HTTP requests; reach it through an endpoint, not with arguments";
+            Err(CallError::new(ErrorKind::Invalid, message))
+        }
         (Payload::Json(args), Some(signature)) => Ok(Payload::Vals(signature.encode(&args)?)),
         (Payload::Vals(vals), Some(signature)) => {
             signature.check(&vals)?;

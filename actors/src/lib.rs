@@ -14,6 +14,7 @@
 pub mod call;
 mod directory;
 mod dispatcher;
+mod exchange;
 pub mod executor;
 mod function;
 pub mod metrics;
@@ -26,8 +27,9 @@ mod threads;
 pub mod wasm;
 mod worker;
 
-pub use call::{Answer, CallError, CallOptions, Context, ErrorKind, Payload};
+pub use call::{Answer, BodyError, CallError, CallOptions, Context, ErrorKind, HttpBody, Payload};
 pub use dispatcher::CallMessage;
+pub use exchange::ResponseBody;
 pub use process::{Exit, Process, ProcessOptions};
 pub use runtime::{FunctionFault, Runtime, RuntimeBuilder, StartError};
 pub use {ractor, wasmtime};

@@ -8,15 +8,17 @@ mod builder;
 use std::{sync::Arc, time::Duration};
 
 pub use builder::{FunctionFault, RuntimeBuilder, StartError};
+use http::{Request, Response, uri::Scheme};
 use ractor::{ActorCell, ActorRef};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use wasmtime::component::Val;
 
 use crate::{
-    call::{Answer, CallError, CallOptions, ErrorKind, Payload},
+    call::{Answer, CallError, CallOptions, ErrorKind, HttpBody, Payload},
     directory::Directory,
     dispatcher::CallMessage,
+    exchange::{ResponseBody, exchange},
     executor,
     process::{Process, ProcessOptions, Programs},
     root::RootMessage,
@@ -90,7 +92,7 @@ impl Runtime {
         let args = entry.refusing(executor::payload(&args, &*entry.executor))?;
         match entry.call(args, options).await? {
             Answer::Val(val) => wasm::decode(val.as_ref()).map_err(CallError::from),
-            Answer::Json(value) => serde_json::from_value(value)
+            other => serde_json::from_value(executor::json(other, &*entry.executor))
                 .map_err(|error| CallError::new(ErrorKind::Invalid, format!("result: {error}"))),
         }
     }
@@ -112,11 +114,39 @@ impl Runtime {
         let args = entry.refusing(executor::fit(Payload::Vals(args), &*entry.executor))?;
         match entry.call(args, options).await? {
             Answer::Val(val) => Ok(val),
-            Answer::Json(_) => Err(CallError::new(
+            Answer::Json(_) | Answer::Http => Err(CallError::new(
                 ErrorKind::Invalid,
                 format!("`{id}` is no WebAssembly function; its result is JSON"),
             )),
         }
+    }
+
+    /// Gives an HTTP request to a function that handles requests itself: a component that exports
+    /// `wasi:http/incoming-handler`, whose spec's transport is [`Transport::WasiHttp`](crate::spec::Transport). Bodies
+    /// stream both ways. Gives back the response as soon as it begins; the call ends with the guest.
+    ///
+    /// Dropping the future, or the body before it is whole, cancels the call. `scheme` is how the request came. A
+    /// [`LengthLimitError`](http_body_util::LengthLimitError) of the request's body is an error of its size to the guest.
+    ///
+    /// # Errors
+    /// As [`Runtime::call_with`]; `invalid` when the function takes arguments. What fails after the response has begun is
+    /// an error of its body.
+    pub async fn handle(
+        &self,
+        id: &str,
+        scheme: Scheme,
+        request: Request<HttpBody>,
+        options: CallOptions,
+    ) -> Result<Response<ResponseBody>, CallError> {
+        exchange(&*self.0.directory.find(id)?, scheme, request, options).await
+    }
+
+    /// Whether a function handles HTTP requests itself: [`Runtime::handle`] is then the way to call it.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn handles_http(&self, id: &str) -> Result<bool, CallError> {
+        Ok(self.0.directory.find(id)?.executor.handles_http())
     }
 
     /// Starts a process: an actor of its own, which runs the program of this entry until it exits. It belongs to the

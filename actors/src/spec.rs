@@ -100,7 +100,7 @@ pub struct FunctionSpec {
 }
 
 /// How the arguments and the result of a function are mapped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Transport {
     /// Values become arguments as they are.
     #[default]

@@ -7,6 +7,7 @@ mod error;
 mod files;
 mod funcs;
 mod host;
+mod incoming;
 mod instance;
 mod limits;
 mod link;

@@ -12,9 +12,10 @@ pub(crate) use instances::Instances;
 use instances::Ready;
 pub(crate) use pulse::Pulse;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tracing::Instrument as _;
 
 use crate::{
-    call::{CallError, Context, Payload, Reply},
+    call::{CallError, Context, Payload, Reply, trace},
     dispatcher::CallMessage,
     metrics::FunctionMetrics,
     pool::{CallId, WorkerId},
@@ -138,8 +139,11 @@ impl WorkerState {
             }
         };
         let started = self.pulse.since();
-        self.parts.metrics.started(started.saturating_duration_since(arrived));
-        let result = self.pulse.clone().meter(ready.run(args, &context)).await;
+        let waited = started.saturating_duration_since(arrived);
+        self.parts.metrics.started(waited);
+        trace::started(reply.span(), waited);
+        let run = ready.run(args, &context).instrument(reply.span().clone());
+        let result = self.pulse.clone().meter(run).await;
         self.pulse.end();
         let again = result.is_ok() && instances.serves_again(&ready);
         reply.send_after(Some(started.elapsed()), result);

@@ -66,6 +66,9 @@ pub struct Export {
     /// Whether it is the start of a command: the function of `wasi:cli/run`, or `_start` of a core module.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub command: bool,
+    /// Whether it handles HTTP requests: `transport: wasi-http` runs it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub http: bool,
 }
 
 /// Something imported.

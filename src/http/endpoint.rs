@@ -1,31 +1,117 @@
 //! One endpoint: a request becomes a call of its function, and the result a response.
 
-use greenroom_actors::Context;
-use http::{Request, Response};
+mod content;
+mod mapped;
+mod payload;
+mod query;
+mod request;
+mod response;
 
-use super::{Body, problem::Problem};
-use crate::{Runtime, registry::http::EndpointSpec};
+use std::fmt;
+
+use greenroom_actors::{
+    Context,
+    spec::{FunctionId, Transport},
+    wasm::WitType,
+};
+use http::{Request, Response, StatusCode, uri::Scheme};
+use http_body_util::BodyExt;
+
+use self::mapped::Mapped;
+use super::{Body, Client, problem::Problem};
+use crate::{CallError, CallOptions, ErrorKind, Runtime, registry::http::EndpointSpec};
 
 /// One endpoint, ready to answer.
-pub(super) struct Endpoint {}
+pub(super) struct Endpoint {
+    runtime: greenroom_actors::Runtime,
+    function: FunctionId,
+    way: Way,
+}
+
+/// How requests become calls.
+enum Way {
+    /// Parameters are found by their names.
+    Mapped { params: Mapped, result: Option<WitType> },
+    /// The body is a JSON array of arguments.
+    Payload,
+    /// The component handles requests itself.
+    Native,
+}
 
 impl Endpoint {
     /// Looks at the function once, so that requests need not.
     ///
     /// # Errors
     /// Why requests cannot become calls of this function: what to say at `func` of the endpoint's entry.
-    pub(super) fn new(_runtime: &Runtime, _spec: &EndpointSpec) -> Result<Self, String> {
-        todo!()
+    pub(super) fn new(runtime: &Runtime, spec: &EndpointSpec) -> Result<Self, String> {
+        let id = spec.function.as_str();
+        let signature = runtime.signature(id).map_err(|error| error.to_string())?;
+        let way = match (spec.transport, signature) {
+            _ if runtime.handles_http(id).is_ok_and(|handles| handles) => Way::Native,
+            (Transport::Payload, _) => Way::Payload,
+            (Transport::WasiHttp, Some(signature)) => {
+                let named = |why: String| format!("`{}` is func{signature}: {why}", spec.function);
+                let params = Mapped::new(&signature).map_err(named)?;
+                signature.result.as_ref().map_or(Ok(()), response::check).map_err(named)?;
+                Way::Mapped { params, result: signature.result }
+            }
+            (Transport::WasiHttp, None) => {
+                return Err(format!("`{}` is no WebAssembly function, and cannot have `wasi-http`", spec.function));
+            }
+        };
+        Ok(Self { runtime: (**runtime).clone(), function: spec.function.clone(), way })
     }
 
     /// Answers a request that the routes gave to this endpoint. `params` are those of the path, decoded, in its order. The
     /// body ends with an error of type `http_body_util::LengthLimitError` when it is larger than allowed.
     pub(super) async fn answer(
         &self,
-        _request: Request<Body>,
-        _params: Vec<(String, String)>,
-        _context: Context,
+        request: Request<Body>,
+        params: Vec<(String, String)>,
+        context: Context,
     ) -> Result<Response<Body>, Problem> {
-        todo!()
+        let id = self.function.as_str();
+        let request_id = context.request_id.clone();
+        let request_id = request_id.as_deref();
+        let failed = |error| self.failed(error, request_id);
+        let options = CallOptions::default().with_context(context);
+        match &self.way {
+            Way::Mapped { params: mapped, result: ty } => {
+                let args = mapped.arguments(request, &params).await?;
+                let result = self.runtime.call_vals(id, args, options).await.map_err(failed)?;
+                response::response(result.as_ref(), ty.as_ref()).unwrap_or_else(|error| {
+                    tracing::error!(function = %id, request_id, "the result is no response: {error}");
+                    let detail = format!("`{id}`: the result is no response: {error}");
+                    Err(CallError::new(ErrorKind::Internal, detail).into())
+                })
+            }
+            Way::Payload => {
+                let (head, body) = request.into_parts();
+                let args = payload::arguments(&head.headers, body).await?;
+                let result = self.runtime.call_json(id, args, options).await.map_err(failed)?;
+                Ok(payload::response(&result))
+            }
+            Way::Native => {
+                let secure = request.extensions().get::<Client>().is_some_and(|client| client.tls);
+                let scheme = if secure { Scheme::HTTPS } else { Scheme::HTTP };
+                let response = self.runtime.handle(id, scheme, request, options).await.map_err(failed)?;
+                Ok(response.map(BodyExt::boxed_unsync))
+            }
+        }
     }
+
+    /// What the client hears of a call that failed; where the guest was goes to the log.
+    fn failed(&self, error: CallError, request_id: Option<&str>) -> Problem {
+        if let Some(backtrace) = error.backtrace() {
+            tracing::warn!(function = %self.function, request_id, backtrace, "{error}");
+        }
+        error.into()
+    }
+}
+
+/// A request that does not fit.
+fn invalid(detail: impl fmt::Display) -> Problem {
+    let mut problem = Problem::new(StatusCode::BAD_REQUEST, detail.to_string());
+    problem.kind = Some(ErrorKind::Invalid);
+    problem
 }

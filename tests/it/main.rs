@@ -5,6 +5,7 @@ mod cli;
 mod document;
 mod examples;
 mod guests;
+mod http;
 mod library;
 mod registry;
 mod registry_diagnostics;

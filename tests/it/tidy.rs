@@ -16,7 +16,7 @@ const SOURCES: [&str; 2] = ["src", "actors/src"];
 const ALL: [&str; 5] = ["src", "actors/src", "tests", "actors/tests", "examples"];
 
 /// What the modules of `greenroom-actors` may name of each other: a whole module that is below them, or one item.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("spec", &[]),
     ("call", &[]),
     ("metrics", &["call"]),
@@ -27,6 +27,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("dispatcher", &["call", "executor", "metrics", "pool", "spec"]),
     ("worker", &["call", "executor", "metrics", "pool", "spec"]),
     ("directory", &["call", "dispatcher", "executor", "metrics", "spec"]),
+    ("exchange", &["call", "directory", "executor"]),
     ("function", &["directory", "dispatcher", "executor", "metrics", "pool", "spec", "threads", "worker"]),
     ("root", &["function", "metrics"]),
     ("process", &["call", "directory", "metrics", "spec", "threads", "wasm"]),
@@ -36,6 +37,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "call",
             "directory",
             "dispatcher",
+            "exchange",
             "executor",
             "function",
             "metrics",
@@ -227,12 +229,18 @@ fn the_tree_knows_nothing_of_yaml_serving_http_and_the_command_line() {
     let paths: Vec<_> = paths.iter().map(String::as_str).collect();
     let found: Vec<_> = files(&["actors/src"]).iter().flat_map(|file| file.places_of(&paths)).collect();
     assert_none("the tree must not know", &found);
-    let is_network = |file: &File| file.path.starts_with("actors/src/wasm/network/");
-    let (network, others): (Vec<_>, Vec<_>) = files(&["actors/src"]).into_iter().partition(is_network);
-    let http = ["hyper::", "hyper_util::", "http_body::", "tokio_rustls::"];
-    assert!(network.iter().any(|file| !file.places_of(&http).is_empty()), "requests of guests are not where they were");
-    let found: Vec<_> = others.iter().flat_map(|file| file.places_of(&http)).collect();
-    assert_none("only the requests of guests know HTTP", &found);
+    let of_guests = "actors/src/wasm/network/";
+    let to_guests = ["actors/src/call/http", "actors/src/exchange", "actors/src/wasm/incoming"];
+    let all = files(&["actors/src"]);
+    let places = |rooms: &[&str], words: &[&str]| -> Vec<_> {
+        let others = all.iter().filter(|file| !rooms.iter().any(|room| file.path.starts_with(room)));
+        others.flat_map(|file| file.places_of(words)).collect()
+    };
+    let connections = ["hyper_util::", "tokio_rustls::"];
+    assert!(!places(&[], &connections).is_empty(), "requests of guests are not where they were");
+    assert_none("only the requests of guests have connections", &places(&[of_guests], &connections));
+    let rooms = [&[of_guests], &to_guests[..]].concat();
+    assert_none("only requests of guests and to guests know HTTP", &places(&rooms, &["hyper::", "http_body::"]));
 }
 
 #[test]
@@ -256,8 +264,8 @@ fn pools_are_pure() {
 }
 
 #[test]
-fn metrics_are_named_in_two_places() {
-    let places = ["actors/src/metrics.rs", "actors/src/wasm/cache.rs"];
+fn metrics_are_named_in_three_places() {
+    let places = ["actors/src/metrics.rs", "actors/src/wasm/cache.rs", "src/http/metrics.rs"];
     let words = ["\"greenroom_", "counter!(", "gauge!(", "histogram!("];
     let (named, others): (Vec<_>, Vec<_>) =
         files(&SOURCES).into_iter().partition(|file| places.contains(&file.path.as_str()));

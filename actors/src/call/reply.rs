@@ -11,8 +11,9 @@ use std::{
 
 use ractor::RpcReplyPort;
 use tokio::sync::oneshot;
+use tracing::Span;
 
-use super::{Answer, CallError, ErrorKind};
+use super::{Answer, CallError, ErrorKind, trace};
 use crate::{dispatcher::Permit, metrics::FunctionMetrics, pool::CallId};
 
 /// Where an answer goes.
@@ -27,12 +28,13 @@ pub(crate) enum Port {
 pub(crate) struct Reply {
     open: Mutex<Option<(Port, Permit)>>,
     metrics: Arc<FunctionMetrics>,
+    span: Span,
     id: OnceLock<CallId>,
 }
 
 impl Reply {
-    pub(crate) fn new(port: Port, permit: Permit, metrics: Arc<FunctionMetrics>) -> Self {
-        Self { open: Mutex::new(Some((port, permit))), metrics, id: OnceLock::new() }
+    pub(crate) fn new(port: Port, permit: Permit, metrics: Arc<FunctionMetrics>, span: Span) -> Self {
+        Self { open: Mutex::new(Some((port, permit))), metrics, span, id: OnceLock::new() }
     }
 
     /// Gives the call the name by which its dispatcher knows it. A name is given once.
@@ -43,6 +45,11 @@ impl Reply {
     /// The name by which the dispatcher knows the call; `None` before it has arrived there.
     pub(crate) fn id(&self) -> Option<CallId> {
         self.id.get().copied()
+    }
+
+    /// The span of the call.
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
     }
 
     /// Answers, unless somebody has. Returns whether this was the answer.
@@ -59,6 +66,7 @@ impl Reply {
             self.metrics.ran(ran);
         }
         self.metrics.answered(result.as_ref().map(|_| ()));
+        trace::ended(&self.span, ran, result.as_ref().map(|_| ()));
         drop(permit);
         // A caller that has gone away needs no answer.
         match port {

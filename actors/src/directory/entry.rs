@@ -2,7 +2,9 @@
 //! the answer any more.
 
 use std::{
+    pin::Pin,
     sync::{Arc, Weak},
+    task::{Context, Poll, ready},
     time::Instant,
 };
 
@@ -11,7 +13,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::{
-    call::{Answer, CallError, CallOptions, ErrorKind, Payload, Port, Reply, out_of_patience},
+    call::{Answer, CallError, CallOptions, ErrorKind, Payload, Port, Reply, out_of_patience, trace},
     dispatcher::{Call, CallMessage, Gate, Permit},
     executor::{self, Executor},
     metrics::FunctionMetrics,
@@ -41,6 +43,11 @@ impl Entry {
 
     /// Calls the function with arguments that fit it.
     pub(crate) async fn call(&self, args: Payload, options: CallOptions) -> Result<Answer, CallError> {
+        self.start(args, options).await?.await
+    }
+
+    /// Lets a call in and gives it to the dispatcher.
+    pub(crate) async fn start(&self, args: Payload, options: CallOptions) -> Result<Running, CallError> {
         let now = Instant::now();
         let permit = match self.refusing(self.enter(&options, now).await) {
             Ok(permit) => permit,
@@ -50,14 +57,13 @@ impl Entry {
                 return Err(error);
             }
         };
-        let (sender, receiver) = oneshot::channel();
-        let reply = Arc::new(Reply::new(Port::Future(sender), permit, self.metrics.clone()));
-        let mut caller = Caller { dispatcher: &self.dispatcher, reply: Some(Arc::downgrade(&reply)) };
+        let (span, options) = trace::begin(&self.id, options);
+        let (sender, answer) = oneshot::channel();
+        let reply = Arc::new(Reply::new(Port::Future(sender), permit, self.metrics.clone(), span));
+        let running = Running { dispatcher: self.dispatcher.clone(), reply: Some(Arc::downgrade(&reply)), answer };
         // A dispatcher that is gone drops the message, which answers.
         drop(self.dispatcher.cast(CallMessage::admitted(Call::new(args, &options, now, reply))));
-        let answer = receiver.await;
-        caller.reply = None;
-        answer.unwrap_or_else(|_| Err(CallError::new(ErrorKind::Internal, "the call was lost")))
+        Ok(running)
     }
 
     /// Waits at the gate, where the pool lets calls wait, for as long as the call may.
@@ -78,13 +84,32 @@ impl Entry {
     }
 }
 
-/// Cancels the call when it is dropped before the answer has come.
-struct Caller<'a> {
-    dispatcher: &'a ActorRef<CallMessage>,
+/// A call that was let in: a future of its answer. Dropping it before the answer has come cancels the call.
+#[derive(Debug)]
+pub(crate) struct Running {
+    dispatcher: ActorRef<CallMessage>,
     reply: Option<Weak<Reply>>,
+    answer: oneshot::Receiver<Result<Answer, CallError>>,
 }
 
-impl Drop for Caller<'_> {
+impl Running {
+    /// Lets the call go on without anybody who waits for its answer.
+    pub(crate) fn detach(mut self) {
+        self.reply = None;
+    }
+}
+
+impl Future for Running {
+    type Output = Result<Answer, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(Pin::new(&mut self.answer).poll(cx));
+        self.reply = None;
+        Poll::Ready(answer.unwrap_or_else(|_| Err(CallError::new(ErrorKind::Internal, "the call was lost"))))
+    }
+}
+
+impl Drop for Running {
     fn drop(&mut self) {
         if let Some(reply) = self.reply.take() {
             // Without a dispatcher there is nothing to cancel.

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     call::Functions,
-    spec::{Capabilities, Limits},
+    spec::{Capabilities, Limits, Transport},
 };
 
 /// Memory maps that one live instance takes, at most, of what `vm.max_map_count` allows a process.
@@ -120,7 +120,7 @@ pub(crate) struct StackEngine {
     /// Bounds the instances of this engine alone, whose pool may be smaller than all functions together.
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) instances_max: usize,
-    linkers: Mutex<HashMap<Capabilities, Linker<GuestState>>>,
+    linkers: Mutex<HashMap<(Capabilities, Transport), Linker<GuestState>>>,
 }
 
 impl Engine {
@@ -258,16 +258,16 @@ impl StackEngine {
         })
     }
 
-    /// A linker with what these groups hold. Linking takes a lock of the whole process, so there is one for each set of
-    /// groups, and components clone it.
-    pub(crate) fn linker(&self, granted: Capabilities) -> wasmtime::Result<Linker<GuestState>> {
+    /// A linker with what these groups hold, and a transport needs. Linking takes a lock of the whole process, so there is
+    /// one for each set of groups, and components clone it.
+    pub(crate) fn linker(&self, granted: Capabilities, transport: Transport) -> wasmtime::Result<Linker<GuestState>> {
         let mut linkers = self.linkers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(linker) = linkers.get(&granted) {
+        if let Some(linker) = linkers.get(&(granted, transport)) {
             return Ok(linker.clone());
         }
         let mut linker = Linker::new(&self.engine);
-        link::provide(&mut linker, granted)?;
-        linkers.insert(granted, linker.clone());
+        link::provide(&mut linker, granted, transport)?;
+        linkers.insert((granted, transport), linker.clone());
         Ok(linker)
     }
 }

@@ -84,7 +84,7 @@ impl GuestState {
     }
 
     pub(super) fn network(&self) -> &Arc<StoreNetwork> {
-        &self.outgoing.0
+        &self.outgoing.network
     }
 
     /// The files that all guests have open.
@@ -114,7 +114,7 @@ impl GuestState {
             arguments,
             wasi,
             http: WasiHttpCtx::new(),
-            outgoing: Outgoing(network),
+            outgoing: Outgoing { network, traceparent: None },
             table,
             mounted,
             held: Held::default(),
@@ -131,6 +131,7 @@ impl GuestState {
         }
         self.environment = self.world.environment()?;
         self.context = Arc::clone(context);
+        self.outgoing.traceparent = context.traceparent.as_deref().and_then(|text| text.parse().ok());
         Ok(())
     }
 }

@@ -6,16 +6,15 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use tokio::sync::OwnedSemaphorePermit;
-use wasmtime::{
-    Store,
-    component::{ComponentExportIndex, Func, InstancePre, Val},
-};
+use wasmtime::component::{ComponentExportIndex, Func, InstancePre, Val};
 
 use super::{
     Signature,
     engine::{Engine, StackEngine},
     host::{GuestState, GuestWorld},
+    incoming::{self, Handler},
     limits::host_call_bytes_max,
+    ticker::Running,
     trap,
     value::payload_bytes,
 };
@@ -24,6 +23,8 @@ use crate::{
     executor::{Executor, Instance, Reservation},
     spec::{FunctionId, Limits},
 };
+
+pub(super) type Store = wasmtime::Store<GuestState>;
 
 /// A WebAssembly function that is compiled, linked and ready to make instances.
 pub struct WasmFunction {
@@ -35,6 +36,8 @@ pub struct WasmFunction {
     pub(super) component: Arc<wasmtime::component::Component>,
     pub(super) export: ComponentExportIndex,
     pub(super) is_command: bool,
+    /// Whether the export takes HTTP requests, not values.
+    pub(super) handles_http: bool,
     pub(super) signature: Signature,
     pub(super) reuse: u32,
     pub(super) limits: Limits,
@@ -69,12 +72,14 @@ impl WasmFunction {
             self.pre.instantiate_async(&mut store).await
         };
         let instance = instance.map_err(|error| self.not_made(&store, &error))?;
-        let func = instance.get_func(&mut store, self.export).ok_or_else(|| {
-            CallError::new(ErrorKind::Internal, format!("`{}`: its instance lacks the method it exports", self.id))
-        })?;
+        let lacking = || CallError::new(ErrorKind::Internal, format!("`{}`: its instance lacks its method", self.id));
+        let callee = match self.handles_http {
+            true => Callee::Handler(incoming::handler(&instance, &mut store, self.export).map_err(|_| lacking())?),
+            false => Callee::Func(instance.get_func(&mut store, self.export).ok_or_else(lacking)?),
+        };
         Ok(WasmInstance {
             store,
-            func,
+            callee,
             usable: true,
             id: self.id.clone(),
             limits: self.limits.clone(),
@@ -95,7 +100,7 @@ impl WasmFunction {
         }
     }
 
-    fn not_made(&self, store: &Store<GuestState>, error: &wasmtime::Error) -> CallError {
+    fn not_made(&self, store: &Store, error: &wasmtime::Error) -> CallError {
         // A memory whose declared minimum is refused fails the whole instance.
         match store.data().limiter.refused() {
             Some(bytes) if error.downcast_ref::<wasmtime::Trap>().is_none() => CallError::new(
@@ -112,7 +117,11 @@ impl WasmFunction {
 
 impl Executor for WasmFunction {
     fn signature(&self) -> Option<&Signature> {
-        Some(&self.signature)
+        (!self.handles_http).then_some(&self.signature)
+    }
+
+    fn handles_http(&self) -> bool {
+        self.handles_http
     }
 
     fn reuse(&self) -> u32 {
@@ -134,10 +143,17 @@ impl std::fmt::Debug for WasmFunction {
     }
 }
 
+/// What a call of an instance goes to.
+#[derive(Clone, Copy)]
+enum Callee {
+    Func(Func),
+    Handler(Handler),
+}
+
 /// One store with one instance.
 pub(super) struct WasmInstance {
-    store: Store<GuestState>,
-    func: Func,
+    store: Store,
+    callee: Callee,
     /// False from the start of a call until its success: a call that failed or was dropped leaves the guest in a state
     /// that nobody knows.
     usable: bool,
@@ -152,8 +168,15 @@ pub(super) struct WasmInstance {
 impl WasmInstance {
     async fn call(&mut self, args: Payload, context: &Arc<Context>) -> Result<Answer, CallError> {
         let internal = |message: String| CallError::new(ErrorKind::Internal, message);
-        let Payload::Vals(args) = args else {
-            return Err(internal(format!("`{}` takes WIT values, and was called with JSON", self.id)));
+        if !self.usable {
+            return Err(internal(format!("`{}`: an instance whose last call failed was called again", self.id)));
+        }
+        let args = match (self.callee, args) {
+            (Callee::Handler(handler), Payload::Http(request)) => {
+                return self.handle(handler, *request, context).await;
+            }
+            (Callee::Func(_), Payload::Vals(args)) => args,
+            _ => return Err(internal(format!("`{}` was called with what it does not take", self.id))),
         };
         if args.len() != self.params {
             let (expected, found) = (self.params, args.len());
@@ -161,9 +184,6 @@ impl WasmInstance {
                 ErrorKind::Invalid,
                 format!("`{}` takes {expected} arguments, and was called with {found}", self.id),
             ));
-        }
-        if !self.usable {
-            return Err(internal(format!("`{}`: an instance whose last call failed was called again", self.id)));
         }
         let result = match self.invoke(&args, context).await {
             Ok(result) => result,
@@ -179,7 +199,7 @@ impl WasmInstance {
                 self.id, self.limits.max_result_bytes
             )));
         }
-        self.usable = true;
+        self.ended_well();
         Ok(Answer::Val(result))
     }
 }
@@ -187,17 +207,33 @@ impl WasmInstance {
 impl WasmInstance {
     /// Calls the guest. Its instance is not usable while it runs, and not after it failed.
     pub(super) async fn invoke(&mut self, args: &[Val], context: &Arc<Context>) -> wasmtime::Result<Option<Val>> {
+        let Callee::Func(func) = self.callee else { wasmtime::bail!("its method takes HTTP requests") };
+        self.begin(context)?;
+        // Any value: the call overwrites it.
+        let mut results = if self.has_result { vec![Val::Bool(false)] } else { Vec::new() };
+        {
+            let (store, _running) = self.running();
+            func.call_async(store, args, &mut results).await?;
+        }
+        Ok(results.pop())
+    }
+
+    /// Makes the instance that of a new call. It is not usable from now on, until the call has ended well.
+    pub(super) fn begin(&mut self, context: &Arc<Context>) -> wasmtime::Result<()> {
         self.store.data_mut().begin(context)?;
         self.usable = false;
         // The deadline is an absolute epoch, and epochs have passed since it was last set.
         self.store.set_epoch_deadline(1);
-        // Any value: the call overwrites it.
-        let mut results = if self.has_result { vec![Val::Bool(false)] } else { Vec::new() };
-        {
-            let _running = self.stack_engine.ticker.running();
-            self.func.call_async(&mut self.store, args, &mut results).await?;
-        }
-        Ok(results.pop())
+        Ok(())
+    }
+
+    /// The store, and what lets epochs pass as long as it is held.
+    pub(super) fn running(&mut self) -> (&mut Store, Running<'_>) {
+        (&mut self.store, self.stack_engine.ticker.running())
+    }
+
+    pub(super) fn ended_well(&mut self) {
+        self.usable = true;
     }
 
     pub(super) fn id(&self) -> &FunctionId {

@@ -1,7 +1,8 @@
 //! Grants: links the interfaces that an entry grants one by one, and the rest to traps that name the grant.
 //!
 //! Real toolchains import far more than they use: a component always loads, and fails only when it uses what it was not
-//! given. `wasi:io` carries no capability of its own, streams and polls come from other interfaces, so it is always there.
+//! given. `wasi:io` carries no capability of its own, streams and polls come from other interfaces, so it is always there;
+//! the types of `wasi:http` come with `transport: wasi-http`.
 
 mod denied;
 
@@ -29,7 +30,7 @@ use super::{
 };
 use crate::{
     call::ErrorKind,
-    spec::{Capabilities, Capability, FunctionId, WasmSpec},
+    spec::{Capabilities, Capability, FunctionId, Transport, WasmSpec},
 };
 
 /// What a guest meets when it uses an interface that it was not given.
@@ -47,6 +48,9 @@ pub(crate) enum NotGranted {
     #[error("function `{function}` used `{import}`, which this version does not provide")]
     NotProvided { function: FunctionId, import: String },
 }
+
+/// What requests and responses are made of.
+const HTTP_TYPES: &str = "wasi:http/types";
 
 struct Io;
 
@@ -82,13 +86,17 @@ fn provided(capability: Capability) -> &'static [&'static str] {
             "wasi:sockets/udp",
             "wasi:sockets/udp-create-socket",
         ],
-        Capability::Http => &["wasi:http/types", "wasi:http/outgoing-handler"],
+        Capability::Http => &[HTTP_TYPES, "wasi:http/outgoing-handler"],
         Capability::Funcs => &[funcs::INTERFACE],
     }
 }
 
-/// Links `wasi:io` and what these groups hold.
-pub(super) fn provide(linker: &mut Linker<GuestState>, granted: Capabilities) -> wasmtime::Result<()> {
+/// Links `wasi:io`, what these groups hold, and what the transport needs.
+pub(super) fn provide(
+    linker: &mut Linker<GuestState>,
+    granted: Capabilities,
+    transport: Transport,
+) -> wasmtime::Result<()> {
     let l = linker;
     io::error::add_to_linker::<GuestState, Io>(l, GuestState::table)?;
     io::poll::add_to_linker::<GuestState, Io>(l, GuestState::table)?;
@@ -128,8 +136,10 @@ pub(super) fn provide(linker: &mut Linker<GuestState>, granted: Capabilities) ->
         sockets::udp::add_to_linker::<GuestState, WasiSockets>(l, GuestState::sockets)?;
         network::link_sockets(l)?;
     }
-    if granted.has(Capability::Http) {
+    if granted.has(Capability::Http) || transport == Transport::WasiHttp {
         http_types(l)?;
+    }
+    if granted.has(Capability::Http) {
         outgoing_handler::add_to_linker::<GuestState, WasiHttp>(l, GuestState::http)?;
     }
     if granted.has(Capability::Funcs) {
@@ -172,7 +182,7 @@ pub(super) fn complete(
     for (name, item) in component.component_type().imports(engine) {
         let result = match item.ty {
             ComponentItem::ComponentInstance(instance) => {
-                let state = state_of(name, granted);
+                let state = state_of(name, granted, spec.transport);
                 let result = match &state {
                     State::Linked => Ok(()),
                     State::Embedder => link_embedder(linker, name, hosts),
@@ -231,7 +241,7 @@ impl Trap {
     }
 }
 
-fn state_of(import: &str, granted: Capabilities) -> State {
+fn state_of(import: &str, granted: Capabilities, transport: Transport) -> State {
     let Some(capability) = Capability::of_import(import) else { return State::Embedder };
     let (name, version) = import.split_once('@').unwrap_or((import, ""));
     // Interfaces of before a release have its names and other functions.
@@ -239,7 +249,12 @@ fn state_of(import: &str, granted: Capabilities) -> State {
     if !provided(capability).contains(&name) || !is_release {
         return State::Trap(Trap::NotProvided);
     }
-    if matches!(capability, Capability::Io | Capability::Poll) || granted.has(capability) {
+    let comes_along = match capability {
+        Capability::Io | Capability::Poll => true,
+        Capability::Http => transport == Transport::WasiHttp && name == HTTP_TYPES,
+        _ => false,
+    };
+    if comes_along || granted.has(capability) {
         return State::Linked;
     }
     State::Trap(Trap::Grant(capability))

@@ -11,6 +11,7 @@ use super::{
     engine::{Engine, StackEngine, weight},
     error::{PrepareError, PrepareWarning},
     host::GuestWorld,
+    incoming,
     instance::WasmFunction,
     link, method, mounts,
     source::{self, Binary},
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     call::ErrorKind,
-    spec::{FunctionId, Limits, ProcessSpec, WasmSpec},
+    spec::{FunctionId, Limits, ProcessSpec, Transport, WasmSpec},
 };
 
 /// A function that is ready to make instances.
@@ -66,15 +67,18 @@ impl Engine {
         }
         let export = method::resolve(&spec.method, &component).and_then(|export| {
             let signature = Signature::from_func(&export.func);
-            signature.refuse_unsupported().map_err(|error| {
-                PrepareError::invalid("method", format!("`{}` cannot be called: {error}", spec.method))
-            })?;
-            Ok((export, signature))
+            let handles_http = spec.transport == Transport::WasiHttp && incoming::is_handler(&export);
+            if !handles_http && let Err(error) = signature.refuse_unsupported() {
+                let error = PrepareError::invalid("method", format!("`{}` cannot be called: {error}", spec.method));
+                let hint = "to have it handle HTTP requests, write `transport: wasi-http`".to_owned();
+                return Err(error.with_notes(incoming::is_handler(&export).then_some(hint)));
+            }
+            Ok((export, signature, handles_http))
         });
         let export = export.map_err(|error| errors.push(error)).ok();
         let linked = self.link(&stack_engine, &component, id, spec).map_err(|more| errors.extend(more)).ok();
         let weight = self.weigh(&component, &stack_engine).map_err(|error| errors.push(error)).ok();
-        let (Some((export, signature)), Some((pre, warnings)), Some(weight), true) =
+        let (Some((export, signature, handles_http)), Some((pre, warnings)), Some(weight), true) =
             (export, linked, weight, errors.is_empty())
         else {
             return Err(errors);
@@ -86,6 +90,7 @@ impl Engine {
             pre,
             component,
             is_command: export.is_command(),
+            handles_http,
             export: export.index,
             signature: signature.clone(),
             reuse: spec.reuse,
@@ -138,7 +143,7 @@ impl Engine {
         let failed = |error: wasmtime::Error| {
             vec![PrepareError::invalid("imports", format!("the component's imports cannot be linked: {error:#}"))]
         };
-        let mut linker = stack_engine.linker(spec.imports).map_err(failed)?;
+        let mut linker = stack_engine.linker(spec.imports, spec.transport).map_err(failed)?;
         let warnings = link::complete(&mut linker, component, id, spec, self.hosts())?;
         let pre = linker.instantiate_pre(component).map_err(failed)?;
         Ok((pre, warnings))

@@ -13,6 +13,7 @@ mod error;
 mod json;
 mod names;
 mod size;
+mod text;
 mod types;
 
 use std::fmt;
@@ -81,6 +82,34 @@ impl Signature {
     /// What does not fit, with its path.
     pub fn check(&self, args: &[Val]) -> Result<(), ValueError> {
         check::arguments(&self.params, args)
+    }
+}
+
+impl WitType {
+    /// Converts one value, as [`Signature::encode`] converts each argument.
+    ///
+    /// # Errors
+    /// What does not fit, with its path below this value: `users[3].tags: expected list<string>, got number`.
+    pub fn encode<T: Serialize + ?Sized>(&self, value: &T) -> Result<Val, ValueError> {
+        encode::one(self, value)
+    }
+
+    /// Takes bytes as they are, for a `list<u8>`, or for a `string` if they are UTF-8, or for an option of these.
+    ///
+    /// # Errors
+    /// When the type is another, or the bytes are no text.
+    pub fn encode_bytes(&self, bytes: &[u8]) -> Result<Val, ValueError> {
+        encode::bytes(self, bytes)
+    }
+
+    /// Reads a value from the texts that URLs, headers and forms give it, of which there is at least one: numbers are
+    /// digits, booleans `true` or `false`, cases their names, the elements of a list one text each, a `list<u8>` the bytes
+    /// of its text; what has parts of its own is JSON.
+    ///
+    /// # Errors
+    /// What does not fit, and several texts for a single value.
+    pub fn parse(&self, texts: &[&str]) -> Result<Val, ValueError> {
+        text::value(self, texts)
     }
 }
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the guests in Rust: `rust.sh OUT` or `rust.sh --versions`. Called by build.sh.
 #
-# Two components, text.wasm and tally.wasm, and tally_p1.wasm: the same command as a core module with preview 1 of WASI.
+# Each package becomes a component of its name; tally_p1.wasm is the command `tally` as a core module with preview 1 of
+# WASI.
 #
 # A toolchain of rustup that has the targets wasm32-unknown-unknown and wasm32-wasip1 would do; so that none has to be
 # downloaded, this builds the standard library from the sources that Debian ships beside a compiler of the same version
@@ -32,7 +33,8 @@ export CARGO_TARGET_WASM32_WASIP1_LINKER=$linkers/wasm-component-ld
 # No path of this machine is to get into what is built.
 home=${CARGO_HOME:-$HOME/.cargo}
 remap="--remap-path-prefix=$home=/cargo --remap-path-prefix=$guests/rust=/guests"
-wasip1="-Clink-self-contained=no -L$sysroot -Clink-arg=$sysroot/crt1-command.o"
+wasip1="-Clink-self-contained=no -L$sysroot"
+command=-Clink-arg=$sysroot/crt1-command.o
 
 cd "$guests/rust"
 # build PACKAGE TARGET [OPTION…]
@@ -40,11 +42,18 @@ build() {
   local package=$1 target=$2
   shift 2
   cargo rustc --release --locked --package "$package" --target "$target" -Zbuild-std=std,panic_abort -- "$@" >&2
+  cp "$CARGO_TARGET_DIR/$target/release/$package.wasm" "$out/"
 }
 
-RUSTFLAGS=$remap build text wasm32-unknown-unknown
-cp "$CARGO_TARGET_DIR/wasm32-unknown-unknown/release/text.wasm" "$out/text.wasm"
-RUSTFLAGS="$remap $wasip1" build tally wasm32-wasip1
-cp "$CARGO_TARGET_DIR/wasm32-wasip1/release/tally.wasm" "$out/tally.wasm"
-RUSTFLAGS="$remap $wasip1" build tally wasm32-wasip1 -Clink-arg=--skip-wit-component
-cp "$CARGO_TARGET_DIR/wasm32-wasip1/release/tally.wasm" "$out/tally_p1.wasm"
+# With nothing of WASI but what their bindings import.
+export RUSTFLAGS=$remap
+build text wasm32-unknown-unknown
+build relay3 wasm32-unknown-unknown
+# With the standard library's own imports.
+export RUSTFLAGS="$remap $wasip1"
+build tally wasm32-wasip1 "$command" -Clink-arg=--skip-wit-component
+mv "$out/tally.wasm" "$out/tally_p1.wasm"
+build tally wasm32-wasip1 "$command"
+build hello_rust wasm32-wasip1
+build spin wasm32-wasip1
+build spin3 wasm32-wasip1

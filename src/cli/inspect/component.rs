@@ -103,9 +103,10 @@ fn export(
     function: &Function,
     interface: Option<(&String, InterfaceId)>,
 ) -> anyhow::Result<Export> {
+    let http = interface.is_some_and(|(name, _)| is_http_handler(name)) && function.name == "handle";
     let refused = match &function.kind {
         // Greenroom runs these natively: streams and resources are the transport's business.
-        _ if interface.is_some_and(|(name, _)| is_http_handler(name)) => None,
+        _ if http => None,
         FunctionKind::Freestanding => {
             let mut seen = HashSet::new();
             let types = function.params.iter().map(|param| param.ty).chain(function.result);
@@ -117,12 +118,12 @@ fn export(
         _ => Some("it belongs to a resource or is asynchronous".to_owned()),
     };
     let command = interface.is_some_and(|(name, _)| is_run(name)) && function.name == "run";
-    Ok(Export { method, wit: Some(signature(resolve, function)?), core: None, refused, command })
+    Ok(Export { method, wit: Some(signature(resolve, function)?), core: None, refused, command, http })
 }
 
-/// Whether an interface is `wasi:http/incoming-handler`, of any version.
-pub(super) fn is_http_handler(interface: &str) -> bool {
-    without_version(interface) == "wasi:http/incoming-handler"
+/// Whether an interface is that of a request's handler: `wasi:http/incoming-handler` of 0.2, `wasi:http/handler` of 0.3.
+fn is_http_handler(interface: &str) -> bool {
+    ["wasi:http/incoming-handler", "wasi:http/handler"].contains(&without_version(interface))
 }
 
 fn is_run(interface: &str) -> bool {

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::Path};
 
 use greenroom_actors::spec::{Capabilities, Capability};
 
-use super::{Export, FileKind, Inspection};
+use super::{FileKind, Inspection};
 
 /// The name of the entry of the folder.
 const FOLDER: &str = "wasm_files";
@@ -16,9 +16,11 @@ pub(super) fn write(inspection: &Inspection) -> Option<String> {
     let file = inspection.file.file_name()?.to_string_lossy();
     // A process has no text of its own: a program in text form is left to be a function.
     let is_command = callable.iter().all(|export| export.command) && !inspection.text;
-    let name = match is_command {
-        true => command_name(&inspection.file),
-        false => entry_name(&first.method),
+    let http = first.http;
+    let name = match (is_command, http) {
+        (true, _) => command_name(&inspection.file),
+        (false, true) => entry_name(&inspection.file.file_stem().unwrap_or_default().to_string_lossy()),
+        (false, false) => entry_name(&first.method),
     };
     let mut yaml = String::from("entries:\n");
     let mut line = |text: String| {
@@ -57,7 +59,6 @@ pub(super) fn write(inspection: &Inspection) -> Option<String> {
             wit.lines().for_each(|text| line(format!("      {text}")));
         }
     }
-    let http = is_http(first);
     if http {
         line("    transport: wasi-http".to_owned());
     }
@@ -79,12 +80,15 @@ pub(super) fn write(inspection: &Inspection) -> Option<String> {
         line("    pool:".to_owned());
         line("      type: lazy".to_owned());
     }
+    if http {
+        line(String::new());
+        line(format!("  - name: {}", scalar(&format!("{name}_endpoint"))));
+        line("    kind: http.endpoint".to_owned());
+        line("    method: \"*\"".to_owned());
+        line("    path: \"/{rest...}\"".to_owned());
+        line(format!("    func: {}", scalar(&name)));
+    }
     Some(yaml)
-}
-
-fn is_http(export: &Export) -> bool {
-    let interface = export.method.split_once('#').map_or("", |(interface, _)| interface);
-    interface == "incoming-handler" || super::component::is_http_handler(interface)
 }
 
 /// The groups that the imports need. The transport `wasi-http` itself grants the types of `wasi:http`.

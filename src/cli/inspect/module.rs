@@ -80,7 +80,7 @@ fn export(name: String, func: &FuncType) -> Export {
     if name == "_start" {
         // A program: the preview 1 adapter exports it as the `run` of `wasi:cli`.
         let wit = Some("func() -> result".to_owned());
-        return Export { method: "run#run".to_owned(), wit, core: None, refused: None, command: true };
+        return Export { method: "run#run".to_owned(), wit, core: None, refused: None, command: true, http: false };
     }
     let params: Option<Vec<_>> =
         func.params().iter().enumerate().map(|(i, ty)| Some(format!("p{i}: {}", wit_type(*ty)?))).collect();
@@ -97,7 +97,7 @@ fn export(name: String, func: &FuncType) -> Export {
     } else {
         None
     };
-    Export { method: name, wit, core: Some(core), refused, command: false }
+    Export { method: name, wit, core: Some(core), refused, command: false, http: false }
 }
 
 fn core_types(types: &[ValType]) -> String {

@@ -127,8 +127,9 @@ fn an_entry_grants_the_groups_that_are_imported_and_no_more() {
     let http = component(&handler, &module.replace("EXPORT", "wasi:http/incoming-handler@0.2.6#handle"));
     let entry = inspected(&http, "a.wasm").entry.unwrap();
     let end = "    method: \"incoming-handler#handle\"\n    transport: wasi-http\n    imports:\n      - wasi:io\n      \
-               - wasi:clocks\n    pool:\n";
-    assert!(entry.contains(end), "{entry}");
+               - wasi:clocks\n    pool:\n      type: lazy\n\n  - name: a_endpoint\n    kind: http.endpoint\n    method: \"*\"\n    \
+               path: \"/{rest...}\"\n    func: a\n";
+    assert!(entry.contains(end) && entry.contains("  - name: a\n    kind: function.wasm\n"), "{entry}");
 }
 
 #[test]

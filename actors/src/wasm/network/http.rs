@@ -4,7 +4,7 @@
 
 use std::{error::Error as _, io, net::IpAddr, sync::Arc, time::Duration};
 
-use http::{Request, Response, Uri, uri::Scheme};
+use http::{HeaderName, HeaderValue, Request, Response, Uri, uri::Scheme};
 use http_body_util::BodyExt;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -42,7 +42,13 @@ const HEADERS_BYTES_MAX: usize = 128 << 10;
 const CHUNK_BYTES_MAX: usize = 64 << 10;
 
 /// Sends the requests of one store.
-pub(in super::super) struct Outgoing(pub(in super::super) Arc<StoreNetwork>);
+pub(in super::super) struct Outgoing {
+    pub(in super::super) network: Arc<StoreNetwork>,
+    /// The trace context of the call that runs, which requests carry unless the guest gives them one.
+    pub(in super::super) traceparent: Option<HeaderValue>,
+}
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 type Done = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = Result<(Response<WasiBody>, Done), Error>;
@@ -50,11 +56,14 @@ type Sent = Result<(Response<WasiBody>, Done), Error>;
 impl WasiHttpHooks for Outgoing {
     fn send_request(
         &mut self,
-        request: Request<WasiBody>,
+        mut request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _: Done,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let network = Arc::clone(&self.0);
+        if let Some(traceparent) = &self.traceparent {
+            request.headers_mut().entry(TRACEPARENT).or_insert_with(|| traceparent.clone());
+        }
+        let network = Arc::clone(&self.network);
         let permit = Arc::clone(&network.requests).try_acquire_owned();
         Box::new(async move {
             let permit = permit.map_err(|_| Error::ConnectionLimitReached)?;
@@ -103,6 +112,7 @@ pub(in super::super) fn link_error_codes(linker: &mut Linker<GuestState>) -> was
             let of_body = error.downcast_ref::<Error>().map(|error| match error {
                 Error::Hyper(error) => code(error),
                 Error::ConnectionReadTimeout => ErrorCode::ConnectionReadTimeout,
+                Error::HttpRequestBodySize(size) => ErrorCode::HttpRequestBodySize(*size),
                 other => ErrorCode::InternalError(Some(other.to_string())),
             });
             Ok((of_body.or_else(|| error.downcast_ref::<ErrorCode>().cloned()),))

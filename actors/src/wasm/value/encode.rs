@@ -30,6 +30,16 @@ pub(super) fn arguments<A: Serialize + ?Sized>(params: &[(String, WitType)], arg
     }
 }
 
+/// Converts one value.
+pub(super) fn one<T: Serialize + ?Sized>(ty: &WitType, value: &T) -> Result<Val, ValueError> {
+    value.serialize(Encoder(Expect::Type(ty)))
+}
+
+/// Takes bytes, or the text that they are.
+pub(super) fn bytes(ty: &WitType, bytes: &[u8]) -> Result<Val, ValueError> {
+    Encoder(Expect::Type(ty)).serialize_bytes(bytes)
+}
+
 /// What the next value must be.
 #[derive(Clone, Copy)]
 enum Expect<'t> {

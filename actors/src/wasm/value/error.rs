@@ -45,7 +45,8 @@ impl ValueError {
     }
 
     /// The same error, seen from the object that holds the value.
-    pub(super) fn in_name(mut self, name: &str) -> Self {
+    #[must_use]
+    pub fn in_name(mut self, name: &str) -> Self {
         self.0.path.push(Step::Name(name.to_owned()));
         self
     }

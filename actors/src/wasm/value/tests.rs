@@ -7,6 +7,7 @@ mod errors;
 mod json;
 mod property;
 mod rust;
+mod text;
 
 use serde::Serialize;
 use wasmtime::component::Val;

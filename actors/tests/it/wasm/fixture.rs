@@ -73,7 +73,7 @@ async fn run_with(
     let context = Arc::new(context);
     match instance.run(args, &context).await? {
         Answer::Val(val) => Ok(to_json(val.as_ref(), prepared.signature.result.as_ref())),
-        Answer::Json(_) => panic!("WebAssembly answers with values"),
+        Answer::Json(_) | Answer::Http => panic!("WebAssembly answers with values"),
     }
 }
 

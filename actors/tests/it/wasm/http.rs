@@ -12,7 +12,7 @@ use std::{
 };
 
 use greenroom_actors::{
-    CallOptions, ErrorKind, Runtime,
+    CallOptions, Context, ErrorKind, Runtime,
     spec::{Capability, Code, FunctionSpec, Limits, PoolSpec, WasmSpec},
     wasm::{Prepared, REQUESTS_MAX},
 };
@@ -69,6 +69,24 @@ fn a_response_comes_back_whole() {
     let head = heads.recv().unwrap();
     assert!(head.starts_with("GET /a?b=c HTTP/1.1\r\n"), "{head}");
     assert!(head.contains(&format!("host: 127.0.0.1:{port}\r\n")), "{head}");
+}
+
+#[test]
+fn a_request_carries_the_trace_of_its_call() {
+    let (sender, heads) = mpsc::channel();
+    let port = serve(move |mut stream| {
+        sender.send(head(&mut stream)).unwrap();
+        stream.write_all(OK.as_bytes()).unwrap();
+    });
+    let prepared = prepared("get", &["127.0.0.1:PORT"], port);
+    let url = json!([format!("http://127.0.0.1:{port}/")]);
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let context = Context { traceparent: Some(trace.to_owned()), ..Context::default() };
+    call_with(&prepared, context, url.clone()).unwrap();
+    let traced = heads.recv().unwrap();
+    assert!(traced.contains(&format!("traceparent: {trace}\r\n")), "{traced}");
+    call(&prepared, url).unwrap();
+    assert!(!heads.recv().unwrap().contains("traceparent"));
 }
 
 #[test]

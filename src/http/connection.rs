@@ -1,0 +1,160 @@
+//! One connection, from its first byte to its last: HTTP/1.1 or HTTP/2, its bounds and its end. Requests are the business
+//! of `service`, how long things may take that of `timeouts`.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use hyper::{Request, body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::watch,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{
+    Options,
+    routes::Routes,
+    server::{BindError, Stage},
+    service::respond,
+    streams::Streams,
+    timeouts::{Activity, Timed},
+    tls::acceptor,
+};
+use crate::{
+    Runtime,
+    registry::http::{ServerSpec, Timeouts},
+};
+
+/// Connections of one server at once. More wait to be accepted.
+pub const CONNECTIONS_MAX: usize = 10_000;
+
+/// The head of a request, in bytes. A larger one is answered 431.
+pub const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// Headers of a request. More are answered 431.
+pub const HEADERS_MAX: usize = 100;
+
+/// Requests at once on one connection of HTTP/2. Clients are told, and wait.
+pub const STREAMS_MAX: u32 = 200;
+
+/// How long a connection on which nothing was said yet may still say something when the servers stop: its request may be
+/// on the way.
+const LAST_WORD: Duration = Duration::from_millis(100);
+
+/// Longer timeouts would be beyond what clocks can tell, and are as this one is.
+const TIMEOUT_MAX: Duration = Duration::from_hours(24 * 365);
+
+/// Everything that the connections of one server share.
+pub(super) struct Site {
+    pub(super) routes: Routes,
+    pub(super) timeouts: Timeouts,
+    pub(super) dev: bool,
+    http: auto::Builder<Streams>,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Site {
+    /// Makes everything ready that requests will need.
+    pub(super) fn new(runtime: &Runtime, spec: &ServerSpec, options: &Options) -> Result<Self, BindError> {
+        let Timeouts { read, write, idle } = spec.timeouts;
+        let timeouts =
+            Timeouts { read: read.min(TIMEOUT_MAX), write: write.min(TIMEOUT_MAX), idle: idle.min(TIMEOUT_MAX) };
+        let mut http = auto::Builder::new(Streams { write: timeouts.write });
+        // `Activity` knows better than hyper when a head is late.
+        http.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
+        http.http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_header_list_size(HEAD_BYTES_MAX as u32);
+        let tls = spec.tls.as_ref().map(|tls| acceptor(spec.id.as_ref(), tls)).transpose()?;
+        Ok(Self { routes: Routes::new(runtime, spec)?, timeouts, dev: options.dev, http, tls })
+    }
+
+    pub(super) fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+}
+
+/// Serves a client that has just connected, to the end. Returns how many of its requests were cut off.
+pub(super) async fn connected(
+    site: Arc<Site>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    stages: watch::Receiver<Stage>,
+) -> usize {
+    if let Err(error) = stream.set_nodelay(true) {
+        // The client is gone already.
+        tracing::trace!(target: "greenroom::http", %peer, %error, "a connection was gone at once");
+    }
+    let Some(tls) = site.tls.clone() else { return speak(site, stream, peer, stages).await };
+    let mut cut = stages.clone();
+    let shaken = tokio::select! {
+        shaken = timeout(site.timeouts.read, tls.accept(stream)) => shaken,
+        _ = cut.wait_for(|stage| *stage == Stage::Cut) => return 0,
+    };
+    match shaken {
+        Ok(Ok(stream)) => speak(site, stream, peer, stages).await,
+        Ok(Err(error)) => {
+            tracing::debug!(target: "greenroom::http", %peer, %error, "a TLS handshake failed");
+            0
+        }
+        Err(_) => {
+            tracing::debug!(target: "greenroom::http", %peer, "a TLS handshake took too long");
+            0
+        }
+    }
+}
+
+/// Speaks HTTP on a connection, until either side ends it.
+async fn speak<S>(site: Arc<Site>, stream: S, peer: SocketAddr, stages: watch::Receiver<Stage>) -> usize
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let activity = Arc::new(Activity::new());
+    let io = TokioIo::new(Timed::new(stream, activity.clone(), site.timeouts.write));
+    let service = service_fn(|request: Request<Incoming>| respond(site.clone(), activity.clone(), peer, request));
+    let mut connection = std::pin::pin!(site.http.serve_connection(io, service));
+    let mut watch = std::pin::pin!(sleep_until(activity.look_at(&site.timeouts)));
+    let mut stage = Stage::Open;
+    loop {
+        let next = async {
+            let mut stages = stages.clone();
+            stages.wait_for(|next| *next > stage).await.map_or(Stage::Cut, |next| *next)
+        };
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(target: "greenroom::http", %peer, error = error.as_ref(), "a connection failed");
+                }
+                return 0;
+            }
+            next = next => {
+                stage = next;
+                if stage == Stage::Cut {
+                    return activity.in_flight();
+                }
+                if activity.is_new() {
+                    tokio::select! {
+                        _ = connection.as_mut() => return 0,
+                        () = sleep(LAST_WORD) => {}
+                    }
+                }
+                connection.as_mut().graceful_shutdown();
+            }
+            () = watch.as_mut() => {
+                let now = Instant::now();
+                if activity.is_late(&site.timeouts, now) {
+                    tracing::debug!(target: "greenroom::http", %peer, "a connection was idle or slow");
+                    return 0;
+                }
+                watch.as_mut().reset(activity.look_at(&site.timeouts));
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! One request, from its head to its response: what every request has in common, whatever its route.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+
+use greenroom_actors::Context;
+use http::{Method, Request, Response, StatusCode, Version, header::CONTENT_LENGTH};
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+use super::{
+    Body,
+    body::{Outbound, inbound},
+    connection::{HEADERS_MAX, Site},
+    identity::{REQUEST_ID, request_id, traceparent},
+    problem::Problem,
+    record::{Failure, Record},
+    routes::{Found, Target},
+    timeouts::Activity,
+};
+
+/// The path and query of a request, in bytes. Longer ones are answered 414.
+pub const URI_BYTES_MAX: usize = 8 << 10;
+
+/// The body of a request, and what is known of the request besides what it says: in the place of its body, for the way
+/// through the middleware of its router.
+pub(super) struct Routed {
+    pub(super) body: Body,
+    pub(super) target: Target,
+    pub(super) context: Context,
+}
+
+/// Answers a request.
+pub(super) async fn respond(
+    site: Arc<Site>,
+    activity: Arc<Activity>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<Response<Outbound>, Infallible> {
+    activity.request_came(request.version() == Version::HTTP_2);
+    let (mut head, incoming) = request.into_parts();
+    let (id, id_text) = request_id(&head.headers);
+    let mut record = Record::new(site.clone(), activity, peer, &head.method, &head.uri, id.clone());
+    let is_head = head.method == Method::HEAD;
+
+    let found = match too_large(&head) {
+        Some(problem) => site.routes.nobody(Target::Refused(problem)),
+        None => site.routes.find(&head.method, head.uri.path()),
+    };
+    let Found { router, route, mut target } = found;
+    record.route = route;
+    let mut body = Body::default();
+    if let Target::Endpoint(endpoint, _) = &target {
+        let bytes_max = site.routes.endpoint(*endpoint).body_bytes_max;
+        // A length that is told is not waited for.
+        if incoming.size_hint().lower() > bytes_max {
+            target = Target::Refused(body_too_large(bytes_max));
+        } else {
+            body = inbound(incoming, bytes_max, site.timeouts.read);
+        }
+    }
+    let context = Context { request_id: Some(id_text), traceparent: traceparent(&head.headers), ..Context::default() };
+    head.extensions.insert(record.client());
+    let request = Request::from_parts(head, Routed { body, target, context });
+    let _ = router;
+    let mut response = dispatch(&site, request).await;
+
+    let failure = response.extensions_mut().remove::<Failure>();
+    record.responded(response.status(), failure, response.extensions_mut().remove());
+    response.headers_mut().insert(REQUEST_ID, id);
+    let (mut head, body) = response.into_parts();
+    let body = if is_head {
+        // The headers are those that GET has, and hyper knows no length of what it never sees.
+        if let (Some(length), false) = (body.size_hint().exact(), head.headers.contains_key(CONTENT_LENGTH)) {
+            head.headers.insert(CONTENT_LENGTH, length.into());
+        }
+        None
+    } else {
+        Some(body)
+    };
+    Ok(Response::from_parts(head, Outbound::new(body, record)))
+}
+
+/// Gives a request to what it is for.
+pub(super) async fn dispatch(site: &Site, request: Request<Routed>) -> Response<Body> {
+    let (head, Routed { body, target, context }) = request.into_parts();
+    let answered = match target {
+        Target::Endpoint(endpoint, params) => {
+            let request = Request::from_parts(head, body);
+            site.routes.endpoint(endpoint).endpoint.answer(request, params, context).await
+        }
+        Target::Options(allow) => {
+            let mut response = Response::new(Body::default());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response.headers_mut().extend(allow.map(|allow| (http::header::ALLOW, allow)));
+            Ok(response)
+        }
+        Target::Refused(problem) => Err(problem),
+    };
+    match answered {
+        Ok(response) if response.status().is_informational() => {
+            let detail = format!("the status of a response cannot be {}", response.status().as_u16());
+            refusal(site, Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail))
+        }
+        Ok(response) => response,
+        Err(problem) => refusal(site, problem),
+    }
+}
+
+/// The response of an error, which remembers why for the log.
+pub(super) fn refusal(site: &Site, problem: Problem) -> Response<Body> {
+    let failure = Failure::from(&problem);
+    let mut response = problem.into_response(site.dev);
+    response.extensions_mut().insert(failure);
+    response
+}
+
+fn too_large(head: &http::request::Parts) -> Option<Problem> {
+    let uri = head.uri.path_and_query().map_or(0, |text| text.as_str().len());
+    if uri > URI_BYTES_MAX {
+        let detail = format!("path and query have {uri} bytes; {URI_BYTES_MAX} is the most");
+        return Some(Problem::new(StatusCode::URI_TOO_LONG, detail));
+    }
+    // hyper counts those of HTTP/1.1 alone.
+    let headers = head.headers.len();
+    (headers > HEADERS_MAX).then(|| {
+        let detail = format!("there are {headers} headers; {HEADERS_MAX} is the most");
+        Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
+    })
+}
+
+fn body_too_large(bytes_max: u64) -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {bytes_max} bytes"))
+}
