@@ -22,6 +22,7 @@ mod endpoint;
 mod identity;
 mod listener;
 mod metrics;
+mod middleware;
 mod problem;
 mod record;
 mod routes;
@@ -39,6 +40,7 @@ pub use connection::{CONNECTIONS_MAX, HEAD_BYTES_MAX, HEADERS_MAX, STREAMS_MAX};
 pub use greenroom_actors::{BodyError, HttpBody as Body};
 pub use identity::{Client, REQUEST_ID_BYTES_MAX};
 pub(crate) use metrics::describe;
+pub use middleware::RATE_LIMIT_KEYS_MAX;
 pub use server::{BindError, Options, Servers, Serving};
 pub use service::URI_BYTES_MAX;
 

@@ -1,6 +1,8 @@
 //! HTTP through sockets: the servers that tests start, the functions behind them, and clients that say what they want.
 
 mod bounds;
+mod calls;
+mod middleware;
 mod native;
 mod routes;
 mod stop;
