@@ -28,6 +28,7 @@ mod record;
 mod routes;
 mod server;
 mod service;
+mod static_files;
 mod streams;
 mod timeouts;
 mod tls;

@@ -34,8 +34,8 @@ if [ ${#toolchains[@]} = 0 ]; then toolchains=(c); fi
 # Which registries hold a copy of which guest.
 copies() {
   case $1 in
-    compute) echo compute document/entries document/again document/fields funcs ;;
-    greet) echo document/entries ;;
+    compute) echo compute document/entries document/again document/fields funcs http-routes ;;
+    greet) echo document/entries http-greet http-routes ;;
     mapper) echo pipeline document/entries ;;
     sleep_test) echo sleep document/entries ;;
     files) echo env-and-mounts document/fields ;;

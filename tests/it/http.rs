@@ -1,7 +1,9 @@
 //! HTTP through sockets: the servers that tests start, the functions behind them, and clients that say what they want.
 
 mod bounds;
+mod calls;
 mod middleware;
+mod native;
 mod records;
 mod routes;
 mod stop;
@@ -18,6 +20,7 @@ use greenroom::{
     registry::http::{EndpointSpec, RouterSpec, ServerSpec, Timeouts},
     spec::{Code, FunctionId, FunctionSpec, Limits, PoolSpec, Transport},
 };
+use greenroom_actors::call::trace::TraceParent;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -319,10 +322,11 @@ async fn every_request_has_an_id_which_the_function_and_the_client_see() {
         let response = request.send().await.unwrap();
         assert_eq!(response.headers()["x-request-id"], "mine");
         let seen = body(response).await;
-        assert_eq!(seen["request_id"], "mine");
-        // The call is a step of its own in the trace.
-        let seen = seen["traceparent"].as_str().unwrap();
-        assert!(seen.starts_with(&trace[..36]), "{seen}");
+        // The call is a span of its own in the client's trace.
+        let (given, call): (TraceParent, TraceParent) =
+            (trace.parse().unwrap(), seen["traceparent"].as_str().unwrap().parse().unwrap());
+        assert_eq!((&seen["request_id"], call.trace_id), (&json!("mine"), given.trace_id));
+        assert_ne!(call.span_id, given.span_id);
 
         let request = client.post(stage.url("/echo")).header("x-request-id", "not mine").header("traceparent", "no");
         let response = request.send().await.unwrap();

@@ -299,13 +299,3 @@ fn a_request_that_cannot_be_filled_is_refused_before_there_is_one() {
     assert!(refused("query", U32).contains("must be string, list<tuple<string, string>>"));
     assert!(refused("params", Text).contains("must be list<tuple<string, string>>"));
 }
-
-#[tokio::test]
-async fn many_names_of_a_query_take_no_longer_than_they_should() {
-    let names: Vec<_> = (0..30_000).map(|n| format!("{n}=")).collect();
-    let uri = format!("/?{}", names.join("&"));
-    assert!(uri.len() > 60_000);
-    let map = WitMap(Box::new(Text), Box::new(Text));
-    let args = get(&uri[..65_000]).gives([("request", Record(fields([("query", map)])))]).await;
-    assert!(args[0]["query"].as_object().unwrap().len() > 9_000);
-}
