@@ -18,7 +18,7 @@ use http::{Request, Response, StatusCode, uri::Scheme};
 use http_body_util::BodyExt;
 
 use self::mapped::Mapped;
-use super::{Body, problem::Problem};
+use super::{Body, Client, problem::Problem};
 use crate::{CallError, CallOptions, ErrorKind, Runtime, registry::http::EndpointSpec};
 
 /// One endpoint, ready to answer.
@@ -30,12 +30,12 @@ pub(super) struct Endpoint {
 
 /// How requests become calls.
 enum Way {
-    /// The function is given the request, and makes the response.
-    Native,
     /// Parameters are found by their names.
     Mapped { params: Mapped, result: Option<WitType> },
     /// The body is a JSON array of arguments.
     Payload,
+    /// The component handles requests itself.
+    Native,
 }
 
 impl Endpoint {
@@ -47,7 +47,7 @@ impl Endpoint {
         let id = spec.function.as_str();
         let signature = runtime.signature(id).map_err(|error| error.to_string())?;
         let way = match (spec.transport, signature) {
-            _ if runtime.handles_http(id).map_err(|error| error.to_string())? => Way::Native,
+            _ if runtime.handles_http(id).is_ok_and(|handles| handles) => Way::Native,
             (Transport::Payload, _) => Way::Payload,
             (Transport::WasiHttp, Some(signature)) => {
                 let named = |why: String| format!("`{}` is func{signature}: {why}", spec.function);
@@ -76,10 +76,6 @@ impl Endpoint {
         let failed = |error| self.failed(error, request_id);
         let options = CallOptions::default().with_context(context);
         match &self.way {
-            Way::Native => {
-                let response = self.runtime.handle(id, scheme(&request), request, options).await.map_err(failed)?;
-                Ok(response.map(BodyExt::boxed_unsync))
-            }
             Way::Mapped { params: mapped, result: ty } => {
                 let args = mapped.arguments(request, &params).await?;
                 let result = self.runtime.call_vals(id, args, options).await.map_err(failed)?;
@@ -95,6 +91,12 @@ impl Endpoint {
                 let result = self.runtime.call_json(id, args, options).await.map_err(failed)?;
                 Ok(payload::response(&result))
             }
+            Way::Native => {
+                let secure = request.extensions().get::<Client>().is_some_and(|client| client.tls);
+                let scheme = if secure { Scheme::HTTPS } else { Scheme::HTTP };
+                let response = self.runtime.handle(id, scheme, request, options).await.map_err(failed)?;
+                Ok(response.map(BodyExt::boxed_unsync))
+            }
         }
     }
 
@@ -105,12 +107,6 @@ impl Endpoint {
         }
         error.into()
     }
-}
-
-/// How a request came: HTTP/1.1 does not say it, but whoever has the connection knows.
-fn scheme(request: &Request<Body>) -> Scheme {
-    let known = request.extensions().get::<Scheme>().or_else(|| request.uri().scheme());
-    known.cloned().unwrap_or(Scheme::HTTP)
 }
 
 /// A request that does not fit.
