@@ -2,6 +2,7 @@
 
 mod cache;
 mod command;
+mod concurrency;
 mod engine;
 mod error;
 mod files;

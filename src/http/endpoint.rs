@@ -47,7 +47,7 @@ impl Endpoint {
         let id = spec.function.as_str();
         let signature = runtime.signature(id).map_err(|error| error.to_string())?;
         let way = match (spec.transport, signature) {
-            _ if runtime.handles_http(id).is_ok_and(|handles| handles) => Way::Native,
+            _ if runtime.handles_http(id).map_err(|error| error.to_string())? => Way::Native,
             (Transport::Payload, _) => Way::Payload,
             (Transport::WasiHttp, Some(signature)) => {
                 let named = |why: String| format!("`{}` is func{signature}: {why}", spec.function);

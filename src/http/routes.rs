@@ -17,6 +17,7 @@ use self::pattern::Pattern;
 use super::{
     endpoint::Endpoint,
     metrics::{NO_ROUTE, RouteMetrics},
+    middleware::{Stack, stack},
     problem::Problem,
     server::BindError,
 };
@@ -31,6 +32,8 @@ pub(super) struct Routes {
     endpoints: Vec<Route>,
     /// Prefixes of routers with their place in the spec, the longest first.
     prefixes: Vec<(String, usize)>,
+    /// The middleware of the routers, in the order of the spec.
+    stacks: Vec<Option<Stack>>,
     /// Of the endpoints, in their order; then of what no route took.
     metrics: Vec<RouteMetrics>,
 }
@@ -124,11 +127,17 @@ impl Routes {
             spec.routers.iter().enumerate().map(|(index, router)| (router.prefix.clone(), index)).collect();
         prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         metrics.push(RouteMetrics::new(NO_ROUTE));
-        Ok(Self { paths, endpoints, prefixes, metrics })
+        let stacks = spec.routers.iter().map(stack).collect::<Result<_, _>>()?;
+        Ok(Self { paths, endpoints, prefixes, stacks, metrics })
     }
 
     pub(super) fn endpoint(&self, index: usize) -> &Route {
         &self.endpoints[index]
+    }
+
+    /// The middleware of a router, where it has some.
+    pub(super) fn stack(&self, router: usize) -> Option<&Stack> {
+        self.stacks[router].as_ref()
     }
 
     pub(super) fn metrics(&self, index: usize) -> &RouteMetrics {

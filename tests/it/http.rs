@@ -2,6 +2,7 @@
 
 mod bounds;
 mod calls;
+mod middleware;
 mod native;
 mod routes;
 mod stop;

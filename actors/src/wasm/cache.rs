@@ -18,6 +18,8 @@ use std::{
 use sha2::{Digest, Sha256};
 use wasmtime::{Cache, CacheConfig, component::Component};
 
+use super::engine::Profile;
+
 /// Where compiled code is kept between runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum CacheOptions {
@@ -144,12 +146,12 @@ fn make_private(path: &Path) -> io::Result<()> {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     sha256: [u8; 32],
-    stack_bytes: usize,
+    profile: Profile,
 }
 
 impl Key {
-    pub(crate) fn new(component: &[u8], stack_bytes: usize) -> Self {
-        Self { sha256: Sha256::digest(component).into(), stack_bytes }
+    pub(crate) fn new(component: &[u8], profile: Profile) -> Self {
+        Self { sha256: Sha256::digest(component).into(), profile }
     }
 }
 

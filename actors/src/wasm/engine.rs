@@ -31,8 +31,12 @@ const MAPS_PER_INSTANCE: usize = 5;
 /// Memory maps that are left for everything else: threads, libraries, compiled code.
 const MAPS_RESERVED: usize = 4_000;
 
-/// Instances of one engine beyond the first, which functions with a stack of another size share.
+/// Instances of one engine beyond the first, which functions of another profile share.
 const SECONDARY_INSTANCES_MAX: usize = 1_000;
+
+/// Stacks that the pool holds for each instance whose guest may do several things at once: one for each of those things
+/// that waits in the middle of a call. Most wait without a stack.
+const STACKS_PER_CONCURRENT_INSTANCE: u32 = 4;
 
 /// Tables that the pool holds for each memory. A component of several modules has more tables than memories.
 const TABLES_PER_INSTANCE: u32 = 4;
@@ -107,16 +111,25 @@ struct Shared {
     instances_max: usize,
     /// Counts memories, of which an instance has one or more: what the system runs out of first.
     permits: Arc<Semaphore>,
-    /// One engine for each size of stack, which wasmtime sets per engine. Made when first needed.
-    by_stack: Mutex<BTreeMap<usize, Arc<StackEngine>>>,
+    /// Made when first needed.
+    by_profile: Mutex<BTreeMap<Profile, Arc<ProfileEngine>>>,
 }
 
-/// A wasmtime engine, for functions whose stacks have one size.
-pub(crate) struct StackEngine {
+/// What functions need that wasmtime sets per engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Profile {
+    /// The stack of a guest.
+    pub(crate) stack_bytes: u64,
+    /// Whether guests may do several things at once, as those of WASI 0.3 do. Where they may, every call is dearer.
+    pub(crate) is_concurrent: bool,
+}
+
+/// A wasmtime engine, for functions of one profile.
+pub(crate) struct ProfileEngine {
     // Before the engine, so that nothing ticks an engine that is gone.
     pub(crate) ticker: Ticker,
     pub(crate) engine: wasmtime::Engine,
-    pub(crate) stack_bytes: usize,
+    pub(crate) profile: Profile,
     /// Bounds the instances of this engine alone, whose pool may be smaller than all functions together.
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) instances_max: usize,
@@ -152,11 +165,11 @@ impl Engine {
             compiled: Compiled::default(),
             instances_max,
             permits: Arc::new(Semaphore::new(instances_max)),
-            by_stack: Mutex::default(),
+            by_profile: Mutex::default(),
         };
         let engine = Self(Arc::new(shared));
         // The engine that functions without a stack limit of their own share: made now, so that its errors are met now.
-        engine.for_stack(Limits::default().max_stack_bytes)?;
+        engine.for_profile(Profile { stack_bytes: Limits::default().max_stack_bytes, is_concurrent: false })?;
         Ok(engine)
     }
 
@@ -211,19 +224,18 @@ impl Engine {
         (&self.0.compiled, &self.0.disk)
     }
 
-    /// The engine for functions with stacks of this size.
-    pub(crate) fn for_stack(&self, stack_bytes: u64) -> Result<Arc<StackEngine>, EngineError> {
-        let stack_bytes = usize::try_from(stack_bytes).unwrap_or(usize::MAX);
-        let mut engines = self.0.by_stack.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(engine) = engines.get(&stack_bytes) {
+    /// The engine for functions of this profile.
+    pub(crate) fn for_profile(&self, profile: Profile) -> Result<Arc<ProfileEngine>, EngineError> {
+        let mut engines = self.0.by_profile.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = engines.get(&profile) {
             return Ok(Arc::clone(engine));
         }
         let instances_max = match engines.is_empty() {
             true => self.0.instances_max,
             false => self.0.instances_max.min(SECONDARY_INSTANCES_MAX),
         };
-        let engine = Arc::new(StackEngine::new(stack_bytes, instances_max, self.0.disk.for_config())?);
-        engines.insert(stack_bytes, Arc::clone(&engine));
+        let engine = Arc::new(ProfileEngine::new(profile, instances_max, self.0.disk.for_config())?);
+        engines.insert(profile, Arc::clone(&engine));
         Ok(engine)
     }
 }
@@ -234,10 +246,10 @@ impl fmt::Debug for Engine {
     }
 }
 
-impl StackEngine {
-    fn new(stack_bytes: usize, instances_max: usize, cache: Option<wasmtime::Cache>) -> Result<Self, EngineError> {
-        let mut config = settings(stack_bytes, cache);
-        config.allocation_strategy(pool(instances_max));
+impl ProfileEngine {
+    fn new(profile: Profile, instances_max: usize, cache: Option<wasmtime::Cache>) -> Result<Self, EngineError> {
+        let mut config = settings(profile, cache);
+        config.allocation_strategy(pool(profile, instances_max));
         let engine = wasmtime::Engine::new(&config).or_else(|error| {
             tracing::warn!(
                 instances_max,
@@ -251,7 +263,7 @@ impl StackEngine {
         Ok(Self {
             ticker: Ticker::start(move || ticking.increment_epoch())?,
             engine,
-            stack_bytes,
+            profile,
             permits: Arc::new(Semaphore::new(instances_max)),
             instances_max,
             linkers: Mutex::default(),
@@ -267,16 +279,21 @@ impl StackEngine {
         }
         let mut linker = Linker::new(&self.engine);
         link::provide(&mut linker, granted, transport)?;
+        if self.profile.is_concurrent {
+            link::p3::provide(&mut linker, granted, transport)?;
+        }
         linkers.insert((granted, transport), linker.clone());
         Ok(linker)
     }
 }
 
 /// What compiling, caching and running share. One place, because a difference recompiles in silence.
-fn settings(stack_bytes: usize, cache: Option<wasmtime::Cache>) -> Config {
+fn settings(profile: Profile, cache: Option<wasmtime::Cache>) -> Config {
+    let stack_bytes = usize::try_from(profile.stack_bytes).unwrap_or(usize::MAX);
     let mut config = Config::new();
     config
-        .concurrency_support(false)
+        .concurrency_support(profile.is_concurrent)
+        .wasm_component_model_async(profile.is_concurrent)
         .epoch_interruption(true)
         .parallel_compilation(true)
         .memory_init_cow(true)
@@ -286,14 +303,15 @@ fn settings(stack_bytes: usize, cache: Option<wasmtime::Cache>) -> Config {
     config
 }
 
-fn pool(instances_max: usize) -> InstanceAllocationStrategy {
+fn pool(profile: Profile, instances_max: usize) -> InstanceAllocationStrategy {
     let instances = u32::try_from(instances_max).unwrap_or(u32::MAX);
+    let stacks = if profile.is_concurrent { STACKS_PER_CONCURRENT_INSTANCE } else { 1 };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(CORE_INSTANCES_PER_INSTANCE))
         .total_memories(instances)
         .total_tables(instances.saturating_mul(TABLES_PER_INSTANCE))
-        .total_stacks(instances)
+        .total_stacks(instances.saturating_mul(stacks))
         .total_gc_heaps(instances)
         .max_component_instance_size(INSTANCE_DESCRIPTION_BYTES_MAX)
         .max_core_instance_size(INSTANCE_DESCRIPTION_BYTES_MAX)
@@ -366,11 +384,12 @@ mod tests {
     }
 
     #[test]
-    fn functions_with_stacks_of_one_size_share_an_engine() {
+    fn functions_of_one_profile_share_an_engine() {
         let engine = Engine::new(EngineOptions { instances_max: 4, ..EngineOptions::default() }).unwrap();
-        let default = engine.for_stack(Limits::default().max_stack_bytes).unwrap();
-        let other = engine.for_stack(64 << 10).unwrap();
+        let of = |stack_bytes, is_concurrent| engine.for_profile(Profile { stack_bytes, is_concurrent }).unwrap();
+        let (default, other) = (of(Limits::default().max_stack_bytes, false), of(64 << 10, false));
         assert!(!Arc::ptr_eq(&default, &other));
-        assert!(Arc::ptr_eq(&other, &engine.for_stack(64 << 10).unwrap()));
+        assert!(Arc::ptr_eq(&other, &of(64 << 10, false)));
+        assert!(!Arc::ptr_eq(&other, &of(64 << 10, true)));
     }
 }

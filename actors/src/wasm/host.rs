@@ -8,7 +8,7 @@ use std::{
 };
 
 use wasmtime::component::{LinkerInstance, ResourceTable};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2::bindings::cli::environment};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2::bindings::cli::environment, p3::bindings::cli as p3_cli};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::{
@@ -166,6 +166,20 @@ impl environment::Host for GuestState {
 
     fn initial_cwd(&mut self) -> wasmtime::Result<Option<String>> {
         Ok(self.world.spec.cwd.clone())
+    }
+}
+
+impl p3_cli::environment::Host for GuestState {
+    fn get_environment(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
+        environment::Host::get_environment(self)
+    }
+
+    fn get_arguments(&mut self) -> wasmtime::Result<Vec<String>> {
+        environment::Host::get_arguments(self)
+    }
+
+    fn get_initial_cwd(&mut self) -> wasmtime::Result<Option<String>> {
+        environment::Host::initial_cwd(self)
     }
 }
 

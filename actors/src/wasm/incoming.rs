@@ -1,7 +1,9 @@
-//! Components that handle HTTP requests themselves, by `wasi:http/incoming-handler`: a request in, and its response out
-//! while the guest runs.
+//! Components that handle HTTP requests themselves, by `wasi:http/incoming-handler` of WASI 0.2 or `wasi:http/handler` of
+//! 0.3: a request in, and its response out while the guest runs.
 //!
 //! How callers meet the response is `exchange`'s business; what guests see of requests is wasmtime's.
+
+mod p3;
 
 use std::sync::{Arc, OnceLock};
 
@@ -21,18 +23,27 @@ use super::{
     method::Export,
     names,
 };
-use crate::call::{Answer, BodyError, CallError, Context, ErrorKind, HttpRequest};
+use crate::call::{Answer, BodyError, CallError, Context, ErrorKind, HttpBody, HttpRequest};
 
 /// The `handle` of an instance.
-pub(super) type Handler = TypedFunc<(Resource<HostIncomingRequest>, Resource<HostResponseOutparam>), ()>;
+#[derive(Clone, Copy)]
+pub(super) enum Handler {
+    P2(TypedFunc<(Resource<HostIncomingRequest>, Resource<HostResponseOutparam>), ()>),
+    P3(p3::Handler),
+}
 
 /// Whether an export handles requests.
 pub(super) fn is_handler(export: &Export) -> bool {
     export.name == "handle"
         && export.interface.as_deref().is_some_and(|name| {
             let (package, interface, version) = names::interface_parts(name);
-            (package, interface) == (Some("wasi:http"), "incoming-handler")
-                && version.is_some_and(|version| version.starts_with("0.2.") && !version.contains('-'))
+            let versions = match interface {
+                "incoming-handler" => "0.2.",
+                "handler" => "0.3.",
+                _ => return false,
+            };
+            package == Some("wasi:http")
+                && version.is_some_and(|version| version.starts_with(versions) && !version.contains('-'))
         })
 }
 
@@ -42,7 +53,8 @@ pub(super) fn handler(
     store: &mut Store,
     export: ComponentExportIndex,
 ) -> wasmtime::Result<Handler> {
-    instance.get_typed_func(store, export)
+    let of_p2 = instance.get_typed_func(&mut *store, export).map(Handler::P2);
+    of_p2.or_else(|_| instance.get_typed_func(store, export).map(Handler::P3))
 }
 
 impl WasmInstance {
@@ -57,24 +69,31 @@ impl WasmInstance {
         let ongoing = progress.begin();
         let given = Arc::new(OnceLock::new());
         let outcome = given.clone();
-        let respond = move |result: Result<Response<_>, ErrorCode>| {
+        let respond = move |result: Result<Response<HttpBody>, String>| {
             // The guest can respond once, and a caller that has gone away needs no response.
-            drop(given.set(result.map(|head| drop(response.send(head.map(outgoing))))));
+            drop(given.set(result.map(|head| drop(response.send(head)))));
         };
         let result = async {
             self.begin(context)?;
             let (store, _running) = self.running();
-            let mut http = store.data_mut().http();
-            let request = http.new_incoming_request(wasi_scheme(&scheme), with_authority(request).map(incoming))?;
-            let respond = http.new_response_outparam_from_callback(respond)?;
-            handler.call_async(store, (request, respond)).await
+            let request = with_authority(request).map(incoming);
+            match handler {
+                Handler::P2(handler) => {
+                    let mut http = store.data_mut().http();
+                    let request = http.new_incoming_request(wasi_scheme(&scheme), request)?;
+                    let respond = http.new_response_outparam_from_callback(move |result: Result<Response<_>, _>| {
+                        let in_words = |code: ErrorCode| format!("{code:?}");
+                        respond(result.map(|head| head.map(outgoing)).map_err(in_words));
+                    })?;
+                    handler.call_async(store, (request, respond)).await
+                }
+                Handler::P3(handler) => p3::call(store, handler, scheme, request, respond).await,
+            }
         };
         let result = result.await.map_err(|error| self.call_error(&error)).and_then(|()| {
             match outcome.get() {
                 Some(Ok(())) => Ok(()),
-                Some(Err(code)) => {
-                    Err(format!("`{}` answered with an error instead of a response: {code:?}", self.id()))
-                }
+                Some(Err(code)) => Err(format!("`{}` answered with an error instead of a response: {code}", self.id())),
                 None => Err(format!("`{}` ended without a response: it never set the `response-outparam`", self.id())),
             }
             .map_err(|message| CallError::new(ErrorKind::Internal, message))
@@ -112,7 +131,7 @@ fn with_authority<B>(mut request: Request<B>) -> Request<B> {
     request
 }
 
-fn incoming(body: crate::call::HttpBody) -> impl http_body::Body<Data = bytes::Bytes, Error = Error> + Send {
+fn incoming(body: HttpBody) -> impl http_body::Body<Data = bytes::Bytes, Error = Error> + Send {
     body.map_err(|error| match error.downcast::<hyper::Error>() {
         Ok(error) => Error::Hyper(*error),
         Err(error) if error.is::<LengthLimitError>() => Error::HttpRequestBodySize(None),
@@ -120,6 +139,6 @@ fn incoming(body: crate::call::HttpBody) -> impl http_body::Body<Data = bytes::B
     })
 }
 
-fn outgoing(body: wasmtime_wasi_http::WasiBody) -> crate::call::HttpBody {
+fn outgoing(body: wasmtime_wasi_http::WasiBody) -> HttpBody {
     body.map_err(|error| BodyError::from(error.to_string())).boxed_unsync()
 }

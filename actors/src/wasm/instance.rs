@@ -10,10 +10,10 @@ use wasmtime::component::{ComponentExportIndex, Func, InstancePre, Val};
 
 use super::{
     Signature,
-    engine::{Engine, StackEngine},
+    engine::{Engine, ProfileEngine},
     host::{GuestState, GuestWorld},
     incoming::{self, Handler},
-    limits::host_call_bytes_max,
+    limits::{HANDLES_MAX, host_call_bytes_max},
     ticker::Running,
     trap,
     value::payload_bytes,
@@ -30,7 +30,7 @@ pub(super) type Store = wasmtime::Store<GuestState>;
 pub struct WasmFunction {
     pub(super) id: FunctionId,
     pub(super) engine: Engine,
-    pub(super) stack_engine: Arc<StackEngine>,
+    pub(super) profile_engine: Arc<ProfileEngine>,
     pub(super) pre: InstancePre<GuestState>,
     /// Keeps the compiled code, so that others with the same bytes find it.
     pub(super) component: Arc<wasmtime::component::Component>,
@@ -62,13 +62,17 @@ impl WasmFunction {
     }
 
     pub(super) async fn instantiate(&self, state: GuestState) -> Result<WasmInstance, CallError> {
-        let mut store = Store::new(&self.stack_engine.engine, state);
+        let mut store = Store::new(&self.profile_engine.engine, state);
         store.limiter(|state| &mut state.limiter);
         store.epoch_deadline_async_yield_and_update(1);
         store.set_epoch_deadline(1);
         store.set_hostcall_fuel(host_call_bytes_max(&self.limits));
+        // What guests that do several things at once hold of those: tasks, streams, futures.
+        if let Some(table) = store.concurrent_resource_table() {
+            table.set_max_capacity(HANDLES_MAX);
+        }
         let instance = {
-            let _running = self.stack_engine.ticker.running();
+            let _running = self.profile_engine.ticker.running();
             self.pre.instantiate_async(&mut store).await
         };
         let instance = instance.map_err(|error| self.not_made(&store, &error))?;
@@ -83,7 +87,7 @@ impl WasmFunction {
             usable: true,
             id: self.id.clone(),
             limits: self.limits.clone(),
-            stack_engine: Arc::clone(&self.stack_engine),
+            profile_engine: Arc::clone(&self.profile_engine),
             is_command: self.is_command,
             params: self.signature.params.len(),
             has_result: self.signature.result.is_some(),
@@ -92,7 +96,7 @@ impl WasmFunction {
 
     async fn permits(&self) -> Result<[OwnedSemaphorePermit; 2], CallError> {
         // First the engine's own, of which a rarely used one has fewer: a wait there holds nothing that others need.
-        let own = Arc::clone(&self.stack_engine.permits).acquire_many_owned(self.weight).await;
+        let own = Arc::clone(&self.profile_engine.permits).acquire_many_owned(self.weight).await;
         let all = Arc::clone(self.engine.permits()).acquire_many_owned(self.weight).await;
         match (own, all) {
             (Ok(own), Ok(all)) => Ok([own, all]),
@@ -159,7 +163,7 @@ pub(super) struct WasmInstance {
     usable: bool,
     id: FunctionId,
     limits: Limits,
-    stack_engine: Arc<StackEngine>,
+    profile_engine: Arc<ProfileEngine>,
     is_command: bool,
     params: usize,
     has_result: bool,
@@ -229,7 +233,7 @@ impl WasmInstance {
 
     /// The store, and what lets epochs pass as long as it is held.
     pub(super) fn running(&mut self) -> (&mut Store, Running<'_>) {
-        (&mut self.store, self.stack_engine.ticker.running())
+        (&mut self.store, self.profile_engine.ticker.running())
     }
 
     pub(super) fn ended_well(&mut self) {

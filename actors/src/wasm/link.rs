@@ -2,9 +2,10 @@
 //!
 //! Real toolchains import far more than they use: a component always loads, and fails only when it uses what it was not
 //! given. `wasi:io` carries no capability of its own, streams and polls come from other interfaces, so it is always there;
-//! the types of `wasi:http` come with `transport: wasi-http`.
+//! the types of `wasi:http` come with `transport: wasi-http`. WASI 0.2 is here, WASI 0.3 in `p3`.
 
 mod denied;
+pub(super) mod p3;
 
 use wasmtime::component::{Component, HasData, HasSelf, Linker, ResourceTable, types::ComponentItem};
 use wasmtime_wasi::{
@@ -244,9 +245,10 @@ impl Trap {
 fn state_of(import: &str, granted: Capabilities, transport: Transport) -> State {
     let Some(capability) = Capability::of_import(import) else { return State::Embedder };
     let (name, version) = import.split_once('@').unwrap_or((import, ""));
+    let has = |versions: &str, provided: &[&str]| version.starts_with(versions) && provided.contains(&name);
     // Interfaces of before a release have its names and other functions.
-    let is_release = version.starts_with(versions(capability)) && !version.contains('-');
-    if !provided(capability).contains(&name) || !is_release {
+    let is_release = !version.contains('-');
+    if !is_release || !(has(versions(capability), provided(capability)) || has("0.3.", p3::provided(capability))) {
         return State::Trap(Trap::NotProvided);
     }
     let comes_along = match capability {

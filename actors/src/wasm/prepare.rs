@@ -7,8 +7,8 @@ use std::sync::Arc;
 use wasmtime::component::Component;
 
 use super::{
-    Signature, cache,
-    engine::{Engine, StackEngine, weight},
+    Signature, cache, concurrency,
+    engine::{Engine, Profile, ProfileEngine, weight},
     error::{PrepareError, PrepareWarning},
     host::GuestWorld,
     incoming,
@@ -55,10 +55,11 @@ impl Engine {
                 (bytes, declared)
             }
         };
-        let stack_engine = self.for_stack(limits.max_stack_bytes).map_err(|error| {
+        let profile = Profile { stack_bytes: limits.max_stack_bytes, is_concurrent: concurrency::is_needed(&bytes) };
+        let profile_engine = self.for_profile(profile).map_err(|error| {
             one(PrepareError::new("limits.max_stack_bytes", ErrorKind::Internal, error.to_string()))
         })?;
-        let component = self.compile(&stack_engine, &bytes, field).map_err(one)?;
+        let component = self.compile(&profile_engine, &bytes, field).map_err(one)?;
         drop(bytes);
 
         let mut errors = mount_errors(spec);
@@ -76,8 +77,8 @@ impl Engine {
             Ok((export, signature, handles_http))
         });
         let export = export.map_err(|error| errors.push(error)).ok();
-        let linked = self.link(&stack_engine, &component, id, spec).map_err(|more| errors.extend(more)).ok();
-        let weight = self.weigh(&component, &stack_engine).map_err(|error| errors.push(error)).ok();
+        let linked = self.link(&profile_engine, &component, id, spec).map_err(|more| errors.extend(more)).ok();
+        let weight = self.weigh(&component, &profile_engine).map_err(|error| errors.push(error)).ok();
         let (Some((export, signature, handles_http)), Some((pre, warnings)), Some(weight), true) =
             (export, linked, weight, errors.is_empty())
         else {
@@ -86,7 +87,7 @@ impl Engine {
         let function = WasmFunction {
             id: id.clone(),
             engine: self.clone(),
-            stack_engine,
+            profile_engine,
             pre,
             component,
             is_command: export.is_command(),
@@ -120,13 +121,13 @@ impl Engine {
 
     fn compile(
         &self,
-        stack_engine: &StackEngine,
+        profile_engine: &ProfileEngine,
         bytes: &[u8],
         field: &'static str,
     ) -> Result<Arc<Component>, PrepareError> {
         let (compiled, disk) = self.compiled();
-        let key = cache::Key::new(bytes, stack_engine.stack_bytes);
-        compiled.get_or_compile(&stack_engine.engine, key, bytes, disk).map_err(|error| {
+        let key = cache::Key::new(bytes, profile_engine.profile);
+        compiled.get_or_compile(&profile_engine.engine, key, bytes, disk).map_err(|error| {
             let cause = error.root_cause().to_string();
             let hint = source::cut_off_hint(&cause);
             PrepareError::invalid(field, format!("the component does not compile: {cause}{hint}"))
@@ -135,7 +136,7 @@ impl Engine {
 
     fn link(
         &self,
-        stack_engine: &StackEngine,
+        profile_engine: &ProfileEngine,
         component: &Component,
         id: &FunctionId,
         spec: &WasmSpec,
@@ -143,15 +144,15 @@ impl Engine {
         let failed = |error: wasmtime::Error| {
             vec![PrepareError::invalid("imports", format!("the component's imports cannot be linked: {error:#}"))]
         };
-        let mut linker = stack_engine.linker(spec.imports, spec.transport).map_err(failed)?;
+        let mut linker = profile_engine.linker(spec.imports, spec.transport).map_err(failed)?;
         let warnings = link::complete(&mut linker, component, id, spec, self.hosts())?;
         let pre = linker.instantiate_pre(component).map_err(failed)?;
         Ok((pre, warnings))
     }
 
-    fn weigh(&self, component: &Component, stack_engine: &StackEngine) -> Result<u32, PrepareError> {
+    fn weigh(&self, component: &Component, profile_engine: &ProfileEngine) -> Result<u32, PrepareError> {
         let weight = component.resources_required().map_or(1, |needed| weight(needed.num_memories, needed.num_tables));
-        let allowed = self.instances_max().min(stack_engine.instances_max);
+        let allowed = self.instances_max().min(profile_engine.instances_max);
         if weight as usize > allowed {
             let message =
                 format!("one instance takes the room of {weight}, and `instances_max` allows {allowed}; raise it");

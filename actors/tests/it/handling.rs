@@ -6,7 +6,10 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use greenroom_actors::{
     CallOptions, ErrorKind, HttpBody, ResponseBody, Runtime,
-    spec::{Capabilities, Capability, Code, FunctionSpec, Limits, PoolSpec, Source, Transport, WasiSpec, WasmSpec},
+    spec::{
+        Capabilities, Capability, Code, FunctionId, FunctionSpec, Limits, PoolSpec, Source, Transport, WasiSpec,
+        WasmSpec,
+    },
     wasm::{Engine, EngineOptions},
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode, uri::Scheme};
@@ -15,25 +18,54 @@ use http_body_util::{BodyExt, Empty, Full, Limited, StreamBody};
 
 use crate::tree::{lab, metrics, reusing, until, within};
 
-/// The guest whose paths are what a host has to bear.
-fn relay(id: &str, pool: PoolSpec) -> FunctionSpec {
+/// What holds for components of WASI 0.2 and for those of 0.3.
+macro_rules! of_both {
+    ($($test:ident)*) => {
+        mod wasi_0_2 {
+            $(#[tokio::test] async fn $test() { super::$test("relay").await })*
+        }
+        mod wasi_0_3 {
+            $(#[tokio::test] async fn $test() { super::$test("relay3").await })*
+        }
+    };
+}
+
+of_both! {
+    a_guest_sees_the_request_as_it_came
+    bodies_stream_both_ways_and_trailers_follow_them
+    nobody_reads_or_writes_ahead_of_the_slower_side
+    a_client_that_goes_away_cancels_the_call_and_frees_the_instance
+    a_client_that_has_the_whole_response_cancels_nothing
+    a_guest_that_fails_before_its_response_fails_the_call
+    a_guest_that_fails_after_its_response_began_breaks_it_off
+    deadlines_end_handlers_that_sleep_or_compute
+    a_request_that_breaks_off_is_an_error_to_the_guest
+    an_instance_serves_as_many_requests_as_its_pool_says
+    a_handler_needs_its_transport_and_has_its_types_by_it
+}
+
+/// The function `name` of a guest whose paths are what a host has to bear. Its namespace is the guest's name.
+fn relay(guest: &str, name: &str, pool: PoolSpec) -> FunctionSpec {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests");
     let code = WasmSpec {
-        source: Source::File { directory: folder, path: "relay.wasm".to_owned() },
+        source: Source::File { directory: folder, path: format!("{guest}.wasm") },
         sha256: None,
         wit: None,
         method: "handle".to_owned(),
-        imports: [Capability::Clocks, Capability::Cli].into_iter().collect(),
+        imports: [Capability::Clocks, Capability::Cli, Capability::Random].into_iter().collect(),
         wasi: WasiSpec::default(),
         reuse: 1,
         transport: Transport::WasiHttp,
     };
-    FunctionSpec { id: id.parse().unwrap(), code: Code::Wasm(code), pool, limits: Limits::default() }
+    FunctionSpec { id: FunctionId::new(guest, name).unwrap(), code: Code::Wasm(code), pool, limits: Limits::default() }
 }
 
-async fn start(name: &str, spec: FunctionSpec) -> Runtime {
+/// A runtime with one function, and the function's id.
+async fn start(spec: FunctionSpec) -> (Runtime, String) {
     metrics();
-    Runtime::builder().name(name).function(spec).start().await.unwrap()
+    let id = spec.id.to_string();
+    let runtime = Runtime::builder().name(format!("handling-{id}").replace(':', "-")).function(spec).start().await;
+    (runtime.unwrap(), id)
 }
 
 fn never<E>(error: Infallible) -> E {
@@ -81,10 +113,10 @@ async fn broken(response: Response<ResponseBody>) -> (String, String) {
     }
 }
 
-#[tokio::test]
-async fn a_guest_sees_the_request_as_it_came() {
-    let runtime = start("handling-request", relay("h:request", PoolSpec::inline())).await;
-    assert!(runtime.handles_http("h:request").unwrap());
+async fn a_guest_sees_the_request_as_it_came(guest: &str) {
+    let (runtime, id) = start(relay(guest, "request", PoolSpec::inline())).await;
+    let id = &*id;
+    assert!(runtime.handles_http(id).unwrap());
     let request = Request::builder()
         .method("PROPFIND")
         .uri("/headers?a=b%20c")
@@ -92,7 +124,7 @@ async fn a_guest_sees_the_request_as_it_came() {
         .header("x-one", "1")
         .body(full(""))
         .unwrap();
-    let response = runtime.handle("h:request", Scheme::HTTPS, request, CallOptions::default()).await.unwrap();
+    let response = runtime.handle(id, Scheme::HTTPS, request, CallOptions::default()).await.unwrap();
     assert_eq!(
         (response.status(), &response.headers()["content-type"]),
         (StatusCode::OK, &"text/plain".parse().unwrap())
@@ -103,18 +135,18 @@ async fn a_guest_sees_the_request_as_it_came() {
     assert!(text.contains("x-one: 1\n"), "{text}");
     // HTTP/1.0 has no Host.
     let request = Request::get("/headers").body(full("")).unwrap();
-    let response = ask(&runtime, "h:request", request).await.unwrap();
+    let response = ask(&runtime, id, request).await.unwrap();
     assert!(self::text(response).await.contains("authority: localhost\n"));
-    assert_eq!(ask(&runtime, "h:request", get("/status?code=418")).await.unwrap().status(), StatusCode::IM_A_TEAPOT);
+    assert_eq!(ask(&runtime, id, get("/status?code=418")).await.unwrap().status(), StatusCode::IM_A_TEAPOT);
 }
 
-#[tokio::test]
-async fn bodies_stream_both_ways_and_trailers_follow_them() {
-    let runtime = start("handling-echo", relay("h:echo", PoolSpec::inline())).await;
+async fn bodies_stream_both_ways_and_trailers_follow_them(guest: &str) {
+    let (runtime, id) = start(relay(guest, "echo", PoolSpec::inline())).await;
+    let id = &*id;
     let (sender, receiver) = tokio::sync::mpsc::channel::<Frame<Bytes>>(1);
     let frames = stream::unfold(receiver, |mut frames| async { Some((Ok(frames.recv().await?), frames)) });
     let request = post("/echo", StreamBody::new(frames).boxed_unsync());
-    let mut body = ask(&runtime, "h:echo", request).await.unwrap().into_body();
+    let mut body = ask(&runtime, id, request).await.unwrap().into_body();
     for word in ["one", "two", "three"] {
         // Each piece comes back before the next is sent.
         sender.send(Frame::data(Bytes::from_static(word.as_bytes()))).await.unwrap();
@@ -130,16 +162,16 @@ async fn bodies_stream_both_ways_and_trailers_follow_them() {
     assert!(within_reason(body.frame()).await.is_none());
 }
 
-#[tokio::test]
-async fn nobody_reads_or_writes_ahead_of_the_slower_side() {
-    let runtime = start("handling-pressure", relay("h:pressure", PoolSpec::inline())).await;
+async fn nobody_reads_or_writes_ahead_of_the_slower_side(guest: &str) {
+    let (runtime, id) = start(relay(guest, "pressure", PoolSpec::inline())).await;
+    let id = &*id;
     let (count, pulled) = (1024, std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0)));
     let counter = pulled.clone();
     let frames = stream::iter(0..count).map(move |_| {
         counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         Ok(Frame::data(Bytes::from(vec![b'x'; 64 << 10])))
     });
-    let response = ask(&runtime, "h:pressure", post("/echo", StreamBody::new(frames).boxed_unsync())).await.unwrap();
+    let response = ask(&runtime, id, post("/echo", StreamBody::new(frames).boxed_unsync())).await.unwrap();
     let pulled_now = || pulled.load(std::sync::atomic::Ordering::SeqCst);
     // The guest has come as far as it can when it wants no more for a while; however slow it is, it is bounded.
     until("the guest has begun", || pulled_now() > 0).await;
@@ -156,46 +188,46 @@ async fn nobody_reads_or_writes_ahead_of_the_slower_side() {
     assert_eq!(bytes, count * (64 << 10));
 }
 
-#[tokio::test]
-async fn a_client_that_goes_away_cancels_the_call_and_frees_the_instance() {
-    let runtime = start("handling-gone", relay("h:gone", PoolSpec::lazy(4))).await;
+async fn a_client_that_goes_away_cancels_the_call_and_frees_the_instance(guest: &str) {
+    let (runtime, id) = start(relay(guest, "gone", PoolSpec::lazy(4))).await;
+    let id = &*id;
     let room = runtime.instances_available();
-    let canceled = || metrics().value("greenroom_worker_ends_total", &[("function", "h:gone"), ("reason", "canceled")]);
+    let canceled = || metrics().value("greenroom_worker_ends_total", &[("function", id), ("reason", "canceled")]);
     // Before the response, while it sleeps, and while it computes.
     for path in ["/sleep?ms=3600000", "/spin"] {
         let before = canceled();
         let asking = tokio::spawn({
-            let runtime = runtime.clone();
-            async move { ask(&runtime, "h:gone", get(path)).await.map(drop) }
+            let (runtime, id) = (runtime.clone(), id.to_owned());
+            async move { ask(&runtime, &id, get(path)).await.map(drop) }
         });
-        until("it runs", || metrics().instances("h:gone", "running") == 1.0).await;
+        until("it runs", || metrics().instances(id, "running") == 1.0).await;
         asking.abort();
         until("it is cancelled", || canceled() == before + 1.0).await;
     }
     // In the middle of the response.
     let before = canceled();
-    let mut body = ask(&runtime, "h:gone", get("/loop-head")).await.unwrap().into_body();
+    let mut body = ask(&runtime, id, get("/loop-head")).await.unwrap().into_body();
     within_reason(body.frame()).await.unwrap().unwrap();
     drop(body);
     until("it is cancelled", || canceled() == before + 1.0).await;
     // This one may see for itself that nobody reads, and end well.
-    let mut body = ask(&runtime, "h:gone", get("/stream?bytes=1000000000000")).await.unwrap().into_body();
+    let mut body = ask(&runtime, id, get("/stream?bytes=1000000000000")).await.unwrap().into_body();
     within_reason(body.frame()).await.unwrap().unwrap();
     drop(body);
     until("no instance is left", || runtime.instances_available() == room).await;
 }
 
-#[tokio::test]
-async fn a_client_that_has_the_whole_response_cancels_nothing() {
-    let runtime = start("handling-whole", relay("h:whole", PoolSpec::inline())).await;
-    let answered = || metrics().value("greenroom_calls_total", &[("function", "h:whole"), ("outcome", "ok")]);
+async fn a_client_that_has_the_whole_response_cancels_nothing(guest: &str) {
+    let (runtime, id) = start(relay(guest, "whole", PoolSpec::inline())).await;
+    let id = &*id;
+    let answered = || metrics().value("greenroom_calls_total", &[("function", id), ("outcome", "ok")]);
     // As many bytes as were announced are all that servers ask for.
-    let mut body = ask(&runtime, "h:whole", get("/stream?bytes=5&length=5")).await.unwrap().into_body();
+    let mut body = ask(&runtime, id, get("/stream?bytes=5&length=5")).await.unwrap().into_body();
     assert_eq!(within_reason(body.frame()).await.unwrap().unwrap().into_data().unwrap(), "xxxxx");
     drop(body);
     until("it ended well", || answered() == 1.0).await;
     // The work after the response is the guest's own business.
-    let mut body = ask(&runtime, "h:whole", get("/late?ms=100")).await.unwrap().into_body();
+    let mut body = ask(&runtime, id, get("/late?ms=100")).await.unwrap().into_body();
     assert_eq!(within_reason(body.frame()).await.unwrap().unwrap().into_data().unwrap(), "in time\n");
     assert!(within_reason(body.frame()).await.is_none(), "the end waits for nothing");
     assert_eq!(answered(), 1.0, "the guest sleeps on");
@@ -204,78 +236,82 @@ async fn a_client_that_has_the_whole_response_cancels_nothing() {
     // Nobody reads the body of a response to HEAD.
     let request =
         Request::builder().method(Method::HEAD).uri("/late?ms=50").header("host", "a").body(full("")).unwrap();
-    drop(ask(&runtime, "h:whole", request).await.unwrap());
+    drop(ask(&runtime, id, request).await.unwrap());
     until("it ended well", || answered() == 3.0).await;
-    assert_eq!(metrics().value("greenroom_worker_ends_total", &[("function", "h:whole"), ("reason", "canceled")]), 0.0);
+    assert_eq!(metrics().value("greenroom_worker_ends_total", &[("function", id), ("reason", "canceled")]), 0.0);
 }
 
-#[tokio::test]
-async fn a_guest_that_fails_before_its_response_fails_the_call() {
-    let runtime = start("handling-fails", relay("h:fails", PoolSpec::inline())).await;
+async fn a_guest_that_fails_before_its_response_fails_the_call(guest: &str) {
+    let (runtime, id) = start(relay(guest, "fails", PoolSpec::inline())).await;
+    let id = &*id;
+    let never = match guest {
+        "relay" => "ended without a response: it never set the `response-outparam`",
+        _ => "it waits for what cannot happen",
+    };
     for (path, words) in [
         ("/trap", "(`unreachable`)"),
-        ("/never", "ended without a response: it never set the `response-outparam`"),
+        ("/never", never),
         (
             "/error",
             "answered with an error instead of a response: ErrorCode::InternalError(Some(\"an error on purpose\"))",
         ),
     ] {
-        let error = ask(&runtime, "h:fails", get(path)).await.unwrap_err();
+        let error = ask(&runtime, id, get(path)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Internal, "{path}");
         assert!(error.message().contains(words), "{path}: {error}");
         assert_eq!(error.backtrace().is_some(), path == "/trap", "{path}");
     }
-    assert_eq!(ask(&runtime, "h:fails", get("/headers")).await.unwrap().status(), StatusCode::OK);
+    assert_eq!(ask(&runtime, id, get("/headers")).await.unwrap().status(), StatusCode::OK);
 }
 
-#[tokio::test]
-async fn a_guest_that_fails_after_its_response_began_breaks_it_off() {
-    let runtime = start("handling-breaks", within(relay("h:breaks", PoolSpec::lazy(2)), 2_000)).await;
+async fn a_guest_that_fails_after_its_response_began_breaks_it_off(guest: &str) {
+    let (runtime, id) = start(within(relay(guest, "breaks", PoolSpec::lazy(2)), 2_000)).await;
+    let id = &*id;
     for (path, before, why) in [
         ("/trap-after", "before the trap\n", "(`unreachable`)"),
         ("/loop-head", "before the loop\n", "the call ran longer than limits.max_execution_ms (2000 ms)"),
         ("/abandon", "before giving up\n", ""),
         ("/stream?bytes=3&length=7", "xxx", ""),
     ] {
-        let (text, error) = broken(ask(&runtime, "h:breaks", get(path)).await.unwrap()).await;
+        let (text, error) = broken(ask(&runtime, id, get(path)).await.unwrap()).await;
         assert_eq!(text, before, "{path}");
         assert!(error.contains(why), "{path}: {error}");
     }
 }
 
-#[tokio::test]
-async fn deadlines_end_handlers_that_sleep_or_compute() {
-    let runtime = start("handling-deadline", within(relay("h:deadline", PoolSpec::lazy(2)), 50)).await;
+async fn deadlines_end_handlers_that_sleep_or_compute(guest: &str) {
+    let (runtime, id) = start(within(relay(guest, "deadline", PoolSpec::lazy(2)), 50)).await;
+    let id = &*id;
     for path in ["/sleep?ms=3600000", "/spin"] {
-        let error = ask(&runtime, "h:deadline", get(path)).await.unwrap_err();
+        let error = ask(&runtime, id, get(path)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{path}: {error}");
     }
 }
 
-#[tokio::test]
-async fn a_request_that_breaks_off_is_an_error_to_the_guest() {
-    let runtime = start("handling-request-body", relay("h:body", PoolSpec::inline())).await;
-    let whole = ask(&runtime, "h:body", post("/count", full(vec![0; 100_000]))).await.unwrap();
+async fn a_request_that_breaks_off_is_an_error_to_the_guest(guest: &str) {
+    let (runtime, id) = start(relay(guest, "body", PoolSpec::inline())).await;
+    let id = &*id;
+    let whole = ask(&runtime, id, post("/count", full(vec![0; 100_000]))).await.unwrap();
     assert_eq!(text(whole).await, "100000\n");
     let too_long = Limited::new(full(vec![0; 100_000]), 99_999).boxed_unsync();
-    let response = ask(&runtime, "h:body", post("/count", too_long)).await.unwrap();
+    let response = ask(&runtime, id, post("/count", too_long)).await.unwrap();
     assert_eq!((response.status(), &*text(response).await), (StatusCode::BAD_REQUEST, "the body broke off\n"));
     let frames = stream::iter([Ok(Frame::data(Bytes::from_static(b"some"))), Err("the client is gone".into())]);
-    let response = ask(&runtime, "h:body", post("/count", StreamBody::new(frames).boxed_unsync())).await.unwrap();
+    let response = ask(&runtime, id, post("/count", StreamBody::new(frames).boxed_unsync())).await.unwrap();
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
 }
 
-#[tokio::test]
-async fn an_instance_serves_as_many_requests_as_its_pool_says() {
-    let runtime = start("handling-reuse", reusing(relay("h:reuse", PoolSpec::fixed(1, 1)), 3)).await;
-    let made = || metrics().value("greenroom_instances_made_total", &[("function", "h:reuse")]);
+async fn an_instance_serves_as_many_requests_as_its_pool_says(guest: &str) {
+    let (runtime, id) = start(reusing(relay(guest, "reuse", PoolSpec::fixed(1, 1)), 3)).await;
+    let id = &*id;
+    let made = || metrics().value("greenroom_instances_made_total", &[("function", id)]);
     until("the first is made", || made() == 1.0).await;
     for _ in 0..3 {
-        text(ask(&runtime, "h:reuse", get("/headers")).await.unwrap()).await;
+        text(ask(&runtime, id, get("/headers")).await.unwrap()).await;
     }
     until("the second is made", || made() == 2.0).await;
     // One that failed serves no more.
-    ask(&runtime, "h:reuse", get("/trap")).await.unwrap_err();
+    ask(&runtime, id, get("/trap")).await.unwrap_err();
     until("the third is made", || made() == 3.0).await;
 }
 
@@ -284,7 +320,7 @@ async fn requests_and_arguments_are_not_taken_for_each_other() {
     let runtime = Runtime::builder()
         .name("handling-kinds")
         .host("test:lab/gate", |linker| linker.func_wrap("pass", |_, (_,): (u32,)| Ok(())))
-        .function(relay("h:handler", PoolSpec::inline()))
+        .function(relay("relay", "handler", PoolSpec::inline()))
         .function(lab("h:add", "add", PoolSpec::inline()))
         .start()
         .await
@@ -294,18 +330,17 @@ async fn requests_and_arguments_are_not_taken_for_each_other() {
         (error.kind(), error.message()),
         (ErrorKind::Invalid, "this function takes arguments; it does not handle HTTP requests")
     );
-    let error = runtime.call::<()>("h:handler", ()).await.unwrap_err();
+    let error = runtime.call::<()>("relay:handler", ()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.message().contains("reach it through an endpoint"), "{error}");
     assert!(!runtime.handles_http("h:add").unwrap());
     assert_eq!(ask(&runtime, "h:nobody", get("/")).await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
-#[test]
-fn a_handler_needs_its_transport_and_has_its_types_by_it() {
+async fn a_handler_needs_its_transport_and_has_its_types_by_it(guest: &str) {
     let engine = Engine::new(EngineOptions { instances_max: 4, ..EngineOptions::default() }).unwrap();
     let prepare = |transport, imports: Capabilities| {
-        let FunctionSpec { id, code: Code::Wasm(mut spec), limits, .. } = relay("h:f", PoolSpec::inline()) else {
+        let FunctionSpec { id, code: Code::Wasm(mut spec), limits, .. } = relay(guest, "f", PoolSpec::inline()) else {
             panic!("it is WebAssembly")
         };
         (spec.transport, spec.imports) = (transport, imports);
@@ -317,6 +352,6 @@ fn a_handler_needs_its_transport_and_has_its_types_by_it() {
     let prepared = prepare(Transport::WasiHttp, Capabilities::NONE).unwrap();
     let missing = &prepared.warnings[0].message;
     assert!(missing.contains("wasi:clocks") && !missing.contains("wasi:http"), "{missing}");
-    let all = [Capability::Clocks, Capability::Cli].into_iter().collect();
+    let all = [Capability::Clocks, Capability::Cli, Capability::Random].into_iter().collect();
     assert!(prepare(Transport::WasiHttp, all).unwrap().warnings.is_empty());
 }

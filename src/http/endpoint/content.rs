@@ -19,6 +19,11 @@ use crate::{
     wasmtime,
 };
 
+/// Whether a body broke off because its next piece did not come in time.
+fn is_late(error: &BodyError) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+}
+
 /// The body of a request.
 #[derive(Debug, Default)]
 pub(super) struct Content {
@@ -33,7 +38,7 @@ impl Content {
     /// Reads a body to its end.
     ///
     /// # Errors
-    /// 413 when it is larger than allowed, 408 when it does not come, 400 when it breaks off.
+    /// 413 when it is larger than allowed, 408 when the client sends no more of it, 400 when it breaks off.
     pub(super) async fn read(body: Body, headers: &HeaderMap) -> Result<Self, Problem> {
         let bytes = match body.collect().await {
             Ok(collected) => collected.to_bytes(),
@@ -41,7 +46,10 @@ impl Content {
                 return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the request's body is larger than allowed"));
             }
             Err(error) if is_late(&error) => {
-                return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, format!("the request's body: {error}")));
+                return Err(Problem::new(
+                    StatusCode::REQUEST_TIMEOUT,
+                    format!("the request's body broke off: {error}"),
+                ));
             }
             Err(error) => {
                 tracing::debug!(%error, "the body of a request broke off");
@@ -126,8 +134,4 @@ fn is_bytes(ty: &WitType) -> bool {
         WitType::List(item) => **item == WitType::U8,
         _ => false,
     }
-}
-/// Whether the client was waited for in vain.
-fn is_late(error: &BodyError) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
 }

@@ -70,7 +70,7 @@ impl Denied<'_> {
         let mut here = Vec::new();
         for (name, export) in instance.exports(engine) {
             match export.ty {
-                ComponentItem::ComponentFunc(_) => self.link_func(linker, name)?,
+                ComponentItem::ComponentFunc(func) => self.link_func(linker, name, func.async_())?,
                 ComponentItem::Resource(resource) if !self.seen.contains(&resource) && !here.contains(&resource) => {
                     linker.resource(name, ResourceType::host::<Stub>(), |_, _| Ok(()))?;
                     here.push(resource);
@@ -81,9 +81,18 @@ impl Denied<'_> {
         Ok(())
     }
 
-    fn link_func(&self, linker: &mut LinkerInstance<'_, GuestState>, name: &str) -> wasmtime::Result<()> {
+    fn link_func(
+        &self,
+        linker: &mut LinkerInstance<'_, GuestState>,
+        name: &str,
+        is_async: bool,
+    ) -> wasmtime::Result<()> {
         let error = self.error.clone();
         match self.answer(name) {
+            None if is_async => linker.func_new_concurrent(name, move |_, _, _, _| {
+                let error = error.clone();
+                Box::pin(async move { Err(error.into()) })
+            }),
             None => linker.func_new(name, move |_, _, _, _| Err(error.clone().into())),
             Some(Answer::NoMounts) => linker.func_new(name, |_, _, _, results| {
                 results.fill(Val::List(Vec::new()));

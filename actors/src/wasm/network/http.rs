@@ -19,7 +19,10 @@ use wasmtime::{
     StoreContextMut,
     component::{Linker, Resource},
 };
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, p2::bindings::http::types::ErrorCode};
+use wasmtime_wasi_http::{
+    Error, RequestOptions, WasiBody, WasiHttpHooks, p2::bindings::http::types::ErrorCode,
+    p3::bindings::http::types::ErrorCode as P3ErrorCode,
+};
 
 use super::{NoAddress, StoreNetwork, policy::Answers};
 use crate::wasm::host::GuestState;
@@ -77,6 +80,21 @@ impl WasiHttpHooks for Outgoing {
 
     fn p2_error_from_hyper(&mut self, error: &hyper::Error) -> ErrorCode {
         code(error)
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK_BYTES_MAX
+    }
+
+    fn p3_error_from_hyper(&mut self, error: &hyper::Error) -> P3ErrorCode {
+        match code(error) {
+            ErrorCode::HttpRequestBodySize(size) => P3ErrorCode::HttpRequestBodySize(size),
+            ErrorCode::HttpResponseTimeout => P3ErrorCode::HttpResponseTimeout,
+            ErrorCode::HttpResponseHeaderSectionSize(size) => P3ErrorCode::HttpResponseHeaderSectionSize(size),
+            ErrorCode::HttpResponseIncomplete => P3ErrorCode::HttpResponseIncomplete,
+            ErrorCode::ConnectionTerminated => P3ErrorCode::ConnectionTerminated,
+            _ => P3ErrorCode::HttpProtocolError,
+        }
     }
 }
 

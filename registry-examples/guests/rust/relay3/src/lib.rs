@@ -3,9 +3,10 @@
 use std::{future, hint, process};
 
 use wasip3::{
-    cli::stdout,
-    clocks::monotonic_clock,
+    cli::{environment, stdout},
+    clocks::{monotonic_clock, system_clock},
     http::types::{ErrorCode, Fields, Method, Request, Response, Scheme},
+    random::random,
     wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamResult, StreamWriter, spawn_local},
     wit_future, wit_stream,
 };
@@ -35,6 +36,7 @@ impl wasip3::exports::http::handler::Guest for Relay {
             "/never" => future::pending().await,
             "/error" => Err(ErrorCode::InternalError(Some("an error on purpose".to_owned()))),
             "/abandon" => Ok(begin(request, "before giving up\n", drop)),
+            "/given" => Ok(answer(200, &given())),
             "/headers" => Ok(answer(200, &headers(&request))),
             "/late" => Ok(late(number("ms", 0))),
             "/spin" => spin(),
@@ -198,6 +200,15 @@ fn late(ms: u64) -> Response {
         printed.await.expect("standard output takes what is written");
     });
     response
+}
+
+/// What the host gives besides the request: a line each for variables, arguments and directory, then how many random
+/// bytes there are for eight, and whether it is later than when this was written.
+fn given() -> String {
+    let (variables, arguments) = (environment::get_environment(), environment::get_arguments());
+    let (directory, bytes) = (environment::get_initial_cwd(), random::get_random_bytes(8).len());
+    let is_later = system_clock::now().seconds > 1_700_000_000;
+    format!("{variables:?}\n{arguments:?}\n{directory:?}\n{bytes}\n{is_later}\n")
 }
 
 /// What was asked: a line each for method, path, authority and scheme, then the headers.
