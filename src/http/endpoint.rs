@@ -30,12 +30,12 @@ pub(super) struct Endpoint {
 
 /// How requests become calls.
 enum Way {
+    /// The function is given the request, and makes the response.
+    Native,
     /// Parameters are found by their names.
     Mapped { params: Mapped, result: Option<WitType> },
     /// The body is a JSON array of arguments.
     Payload,
-    /// The component handles requests itself.
-    Native,
 }
 
 impl Endpoint {
@@ -76,6 +76,10 @@ impl Endpoint {
         let failed = |error| self.failed(error, request_id);
         let options = CallOptions::default().with_context(context);
         match &self.way {
+            Way::Native => {
+                let response = self.runtime.handle(id, scheme(&request), request, options).await.map_err(failed)?;
+                Ok(response.map(BodyExt::boxed_unsync))
+            }
             Way::Mapped { params: mapped, result: ty } => {
                 let args = mapped.arguments(request, &params).await?;
                 let result = self.runtime.call_vals(id, args, options).await.map_err(failed)?;
@@ -91,12 +95,6 @@ impl Endpoint {
                 let result = self.runtime.call_json(id, args, options).await.map_err(failed)?;
                 Ok(payload::response(&result))
             }
-            Way::Native => {
-                let secure = request.extensions().get::<Client>().is_some_and(|client| client.tls);
-                let scheme = if secure { Scheme::HTTPS } else { Scheme::HTTP };
-                let response = self.runtime.handle(id, scheme, request, options).await.map_err(failed)?;
-                Ok(response.map(BodyExt::boxed_unsync))
-            }
         }
     }
 
@@ -107,6 +105,12 @@ impl Endpoint {
         }
         error.into()
     }
+}
+
+/// How a request came: what the connection is, whatever the client says.
+fn scheme(request: &Request<Body>) -> Scheme {
+    let is_tls = request.extensions().get::<Client>().is_some_and(|client| client.tls);
+    if is_tls { Scheme::HTTPS } else { Scheme::HTTP }
 }
 
 /// A request that does not fit.
