@@ -5,6 +5,7 @@ mod calls;
 mod middleware;
 mod native;
 mod routes;
+mod static_files;
 mod stop;
 mod timeouts;
 mod tls;
