@@ -100,6 +100,7 @@ pub(super) async fn dispatch(request: Request<Routed>) -> Response<Body> {
             let request = Request::from_parts(head, body);
             site.routes.endpoint(endpoint).endpoint.answer(request, params, context).await
         }
+        Target::Files(index) => site.routes.files(index).answer(&head).await,
         Target::Options(allow) => {
             let mut response = Response::new(Body::default());
             *response.status_mut() = StatusCode::NO_CONTENT;
