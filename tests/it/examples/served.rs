@@ -1,6 +1,6 @@
 //! An example registry that is served, for the lines of its README that run `curl`.
 
-use std::{net::SocketAddr, path::Path, process::Command, time::Duration};
+use std::{io::Write, net::SocketAddr, path::Path, process::Command, time::Duration};
 
 use greenroom::{
     Runtime,
@@ -54,7 +54,7 @@ impl Drop for Served {
 pub fn curl_is_there() -> bool {
     let found = Command::new("curl").arg("--version").output();
     if let Err(error) = &found {
-        eprintln!("the lines with curl are left out: {error}");
+        std::io::stderr().write_all(format!("skipped: the lines with curl: {error}\n").as_bytes()).unwrap();
     }
     found.is_ok()
 }

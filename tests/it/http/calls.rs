@@ -7,7 +7,6 @@ use greenroom::{
     http::{BindError, Options, Servers, Serving},
 };
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::{body, client, clients, endpoint, router, runtime, server};
 use crate::registry::Root;
@@ -237,23 +236,6 @@ method: nothing
         let problem = body(refused).await;
         assert_eq!(problem["kind"], "invalid");
         assert_eq!(problem["detail"], told);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_component_that_handles_requests_itself_is_given_them() {
-    let hello = std::fs::read("registry-examples/http-native/wasm/hello.wasm").unwrap();
-    let hash: String = Sha256::digest(&hello).iter().map(|byte| format!("{byte:02x}")).collect();
-    let fields = format!(
-        "kind: function.wasm\nfs: assets\npath: /hello.wasm\nhash: sha256:{hash}\nmethod: handle\ntransport: wasi-http"
-    );
-    let assets = "  - name: assets\n    kind: fs.directory\n    directory: .\n";
-    let root = Root::with(&format!("{}{assets}", entries([("hello", &fields)])));
-    root.write("hello.wasm", hello);
-    let behind = Behind::of("http-calls-native", root, false).await;
-    for client in clients() {
-        let response = client.get(behind.url("/hello")).send().await.unwrap();
-        assert_eq!((response.status().as_u16(), response.text().await.unwrap().as_str()), (200, "Hello, World!\n"));
     }
 }
 
