@@ -42,9 +42,9 @@ copies() {
     stress) echo limits ;;
     pricing) echo funcs ;;
     net | fetch) echo network ;;
-    hello) echo http-native actors/tests/guests ;;
+    hello | hello_rust) echo http-native actors/tests/guests ;;
     # Used by tests alone; see `folder`.
-    prober | relay | relay3 | hello_rust | spin | spin3 | plain_command | plain_reactor) echo actors/tests/guests ;;
+    prober | relay | relay3 | spin | spin3 | plain_command | plain_reactor) echo actors/tests/guests ;;
     text) echo rust ;;
     shout | tally | tally_p1) echo commands ;;
     *) echo "build.sh: no registry uses the guest \`$1\`" >&2; return 1 ;;

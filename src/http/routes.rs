@@ -178,9 +178,11 @@ impl Routes {
             let target = if *method == Method::OPTIONS {
                 Target::Options(node.allow.clone())
             } else {
-                let mut problem =
-                    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not answered here"));
-                problem.headers.extend(node.allow.clone().map(|allow| (ALLOW, allow)));
+                let allow = node.allow.clone();
+                let methods = allow.as_ref().and_then(|allow| allow.to_str().ok()).unwrap_or_default();
+                let detail = format!("{method} is not answered here; allowed: {methods}");
+                let mut problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail);
+                problem.headers.extend(allow.map(|allow| (ALLOW, allow)));
                 Target::Refused(problem)
             };
             return Found { router, ..self.nobody(target) };

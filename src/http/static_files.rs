@@ -14,7 +14,7 @@ use conditions::{Outcome, Validators};
 use find::{Found, Target};
 use headers::HeaderMapExt;
 use http::{HeaderValue, Method, Response, StatusCode, header, request};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 
 use super::{Body, problem::Problem};
@@ -74,7 +74,7 @@ impl StaticFiles {
 
     fn file(&self, request: &request::Parts, file: find::File) -> Result<Response<Body>, Problem> {
         let find::File { name, length, validators, outcome, first, rest } = file;
-        let mut response = Response::new(empty());
+        let mut response = Response::new(Body::default());
         let headers = response.headers_mut();
         let (status, bytes) = match outcome {
             Outcome::Whole => (StatusCode::OK, Some(0..length)),
@@ -126,7 +126,7 @@ fn redirect(request: &request::Parts) -> Result<Response<Body>, Problem> {
     let name = uri.path().rsplit('/').next().unwrap_or_default();
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let location = HeaderValue::try_from(format!("./{name}/{query}")).map_err(|_| not_found())?;
-    let mut response = Response::new(empty());
+    let mut response = Response::new(Body::default());
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
     response.headers_mut().insert(header::LOCATION, location);
     Ok(response)
@@ -134,10 +134,6 @@ fn redirect(request: &request::Parts) -> Result<Response<Body>, Problem> {
 
 fn not_found() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "there is no such file")
-}
-
-fn empty() -> Body {
-    Empty::new().map_err(|never| match never {}).boxed_unsync()
 }
 
 /// By the ending of a file's name.

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Every registry among the examples, below their folder.
-const ROOTS: [&str; 16] = [
+const ROOTS: [&str; 17] = [
     "answer",
     "commands",
     "compute",
@@ -31,6 +31,7 @@ const ROOTS: [&str; 16] = [
     "env-and-mounts",
     "funcs",
     "http-greet",
+    "http-native",
     "http-routes",
     "limits",
     "network",
@@ -182,6 +183,7 @@ every_readme! {
     the_commands_of_env_and_mounts_do_what_its_readme_says: "env-and-mounts",
     the_commands_of_funcs_do_what_its_readme_says: "funcs",
     the_commands_of_http_greet_do_what_its_readme_says: "http-greet",
+    the_commands_of_http_native_do_what_its_readme_says: "http-native",
     the_commands_of_http_routes_do_what_its_readme_says: "http-routes",
     the_commands_of_javascript_do_what_its_readme_says: "javascript",
     the_commands_of_limits_do_what_its_readme_says: "limits",

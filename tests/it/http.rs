@@ -4,6 +4,7 @@ mod bounds;
 mod calls;
 mod middleware;
 mod native;
+mod records;
 mod routes;
 mod stop;
 mod timeouts;
@@ -13,7 +14,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use greenroom::{
-    Answer, CallError, Context, Payload, Runtime,
+    Answer, CallError, Context, ErrorKind, Payload, Runtime,
     executor::{Executor, Instance},
     http::{Options, Servers, Serving},
     registry::http::{EndpointSpec, RouterSpec, ServerSpec, Timeouts},
@@ -58,7 +59,7 @@ impl Backstage {
 }
 
 /// A function written in Rust. `echo` gives its arguments and context back; `wait` ends when it may; `large` answers with
-/// as many bytes as it is told.
+/// as many bytes as it is told; `fail` fails; others say their names.
 #[derive(Clone)]
 struct Play {
     what: &'static str,
@@ -86,6 +87,9 @@ impl Instance for Play {
     fn run<'a>(&'a mut self, args: Payload, context: &'a Arc<Context>) -> BoxFuture<'a, Result<Answer, CallError>> {
         Box::pin(async move {
             let Payload::Json(args) = args else { panic!("arguments are JSON") };
+            if self.what == "fail" {
+                return Err(CallError::new(ErrorKind::Internal, "it failed"));
+            }
             Ok(Answer::Json(match self.what {
                 "echo" => json!({
                     "args": args,

@@ -212,6 +212,14 @@ async fn symbolic_links_are_followed_inside_and_not_out() {
 
 #[cfg(unix)]
 #[tokio::test]
+async fn names_with_backslashes_are_not_served_anywhere() {
+    let site = Site::new();
+    fs::write(site.public().join("docs\\x"), "x").unwrap();
+    assert_eq!(site.get("/docs%5Cx").await.status, StatusCode::NOT_FOUND);
+}
+
+#[cfg(unix)]
+#[tokio::test]
 async fn what_is_no_regular_file_is_not_opened() {
     let site = Site::new();
     let made = std::process::Command::new("mkfifo").arg(site.public().join("pipe")).status().unwrap();
