@@ -100,7 +100,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     cli.output.apply();
-    let done = logs::start(&cli.output, cli.command.log_default()).and_then(|()| cli.command.carry_out(&cli.output));
+    let done =
+        logs::start(&cli.output, cli.command.log_default()).and_then(|_logging| cli.command.carry_out(&cli.output));
     done.unwrap_or_else(|failure| failure.report(cli.output.format))
 }
 

@@ -42,7 +42,7 @@ pub use admin::{
 };
 pub use connection::{CONNECTIONS_MAX, HEAD_BYTES_MAX, HEADERS_MAX, STREAMS_MAX};
 pub use greenroom_actors::{BodyError, HttpBody as Body};
-pub use identity::{Client, REQUEST_ID_BYTES_MAX};
+pub use identity::{Client, REQUEST_ID_BYTES_MAX, SPAN_TARGET};
 pub(crate) use metrics::describe;
 pub use middleware::RATE_LIMIT_KEYS_MAX;
 pub use server::{BindError, Options, Servers, Serving};

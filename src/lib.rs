@@ -24,6 +24,8 @@ mod check;
 #[doc(hidden)]
 pub mod cli;
 pub mod http;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod registry;
 
 pub use builder::{Builder, Runtime, StartError};

@@ -7,6 +7,7 @@ mod middleware;
 mod native;
 mod records;
 mod routes;
+mod static_files;
 mod stop;
 mod timeouts;
 mod tls;
