@@ -32,7 +32,7 @@ pub use builder::{Builder, Runtime, StartError};
 pub use check::{Checked, check};
 pub use greenroom_actors::{
     Answer, CallError, CallMessage, CallOptions, Context, ErrorKind, FunctionFault, Payload, executor, ractor, spec,
-    wasm, wasmtime,
+    tree, wasm, wasmtime,
 };
 
 /// Gives every metric its help text and unit. For embedders to call once, after they install a recorder.

@@ -1,5 +1,6 @@
 //! HTTP through sockets: the servers that tests start, the functions behind them, and clients that say what they want.
 
+mod admin;
 mod bounds;
 mod calls;
 mod middleware;
