@@ -90,15 +90,16 @@ async fn a_guest_that_waits_for_what_never_comes_has_its_deadline() {
 #[tokio::test]
 async fn a_response_is_sent_when_its_body_has_been_taken() {
     LazyLock::force(&LOG);
-    let (runtime, id) = start(relay("relay3", "sent", PoolSpec::lazy(2))).await;
-    let lines = || LOG.lines().into_iter().filter(|(source, _)| *source == format!("{id} stdout")).count();
+    let (runtime, id) = start(relay("relay3", "held", PoolSpec::inline())).await;
+    let (other, other_id) = start(relay("relay3", "taken", PoolSpec::inline())).await;
+    let lines = |id: &str| LOG.lines().iter().filter(|(source, _)| *source == format!("{id} stdout")).count();
     // The guest works on when its response is sent, and prints.
     let held = ask(&runtime, &id, get("/late")).await.unwrap();
-    let other = ask(&runtime, &id, get("/late")).await.unwrap();
-    assert_eq!(text(other).await, "in time\n");
-    until("the other has worked on", || lines() == 1).await;
+    assert_eq!(answer(&other, &other_id, "/late").await, "in time\n");
+    until("the one has worked on", || lines(&other_id) == 1).await;
+    assert_eq!(lines(&id), 0);
     assert_eq!(text(held).await, "in time\n");
-    until("this one has worked on", || lines() == 2).await;
+    until("the other has, too", || lines(&id) == 1).await;
 }
 
 #[tokio::test]
@@ -159,6 +160,27 @@ async fn requests_of_guests_reach_what_their_entry_allows() {
             _ => "`spin3:refused` answered with an error instead of a response: ErrorCode::DestinationIpProhibited",
         };
         assert_eq!(words, expected, "{guest}");
+    }
+}
+
+#[tokio::test]
+async fn a_guest_of_wasi_0_3_learns_how_its_request_failed() {
+    // One hangs up, the other talks of something else.
+    let silent = serve(|mut stream| drop(head(&mut stream)));
+    let chatty = serve(|mut stream| {
+        head(&mut stream);
+        stream.write_all(b"220 mail.example.com ESMTP\r\n\r\n").unwrap();
+    });
+    for (name, port, code) in [("silent", silent, "HttpResponseIncomplete"), ("chatty", chatty, "HttpProtocolError")] {
+        let spec = changed("spin3", name, |code| {
+            code.imports = code.imports.with(Capability::Http);
+            code.wasi.network = Network { allow: vec![format!("127.0.0.1:{port}").parse().unwrap()] };
+        });
+        let (runtime, id) = start(spec).await;
+        let mut request = get("/");
+        request.headers_mut().insert("x-ask", format!("http://127.0.0.1:{port}/").parse().unwrap());
+        let error = ask(&runtime, &id, request).await.unwrap_err();
+        assert!(error.message().ends_with(code), "{name}: {error}");
     }
 }
 
