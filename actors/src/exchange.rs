@@ -49,7 +49,14 @@ pub(crate) async fn exchange(
     let has_none = is_head || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     Ok(response.map(|body| {
         let left = if has_none || body.is_end_stream() { Some(0) } else { length };
-        ResponseBody { inner: body, call: Some(call), left, progress, function: entry.id.as_str().into() }
+        ResponseBody {
+            inner: body,
+            call: Some(call),
+            left,
+            progress,
+            function: entry.id.as_str().into(),
+            failure: None,
+        }
     }))
 }
 
@@ -72,6 +79,8 @@ pub struct ResponseBody {
     left: Option<u64>,
     progress: Arc<Progress>,
     function: Arc<str>,
+    /// Why it breaks off, from when that is known until it is told.
+    failure: Option<BodyError>,
 }
 
 impl ResponseBody {
@@ -83,10 +92,15 @@ impl ResponseBody {
         }
     }
 
-    fn broken(&mut self, error: CallError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        tracing::warn!(function = &*self.function, %error, backtrace = error.backtrace(), "a response broke off");
+    /// Tells of the failure one turn later: servers send what they have when there is no more for now, and forget it when
+    /// there is an error.
+    fn broken(&mut self, error: BodyError, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let backtrace = error.downcast_ref().and_then(CallError::backtrace);
+        tracing::warn!(function = &*self.function, %error, backtrace, "a response broke off");
         self.call = None;
-        Poll::Ready(Some(Err(Box::new(error))))
+        self.failure = Some(error);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn unfinished(&self) -> CallError {
@@ -108,10 +122,13 @@ impl Body for ResponseBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
+        if let Some(failure) = this.failure.take() {
+            return Poll::Ready(Some(Err(failure)));
+        }
         let mut polled = Pin::new(&mut this.inner).poll_frame(cx);
         if polled.is_pending() {
             match ready!(this.poll_call(cx)) {
-                Err(error) => return this.broken(error),
+                Err(error) => return this.broken(error.into(), cx),
                 // What the guest wrote last came before its end.
                 Ok(()) => polled = Pin::new(&mut this.inner).poll_frame(cx),
             }
@@ -124,12 +141,9 @@ impl Body for ResponseBody {
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => {
-                tracing::warn!(function = &*this.function, %error, "a response broke off");
-                Poll::Ready(Some(Err(error)))
-            }
+            Poll::Ready(Some(Err(error))) => this.broken(error, cx),
             Poll::Ready(None) if this.progress.is_broken() => match ready!(this.poll_call(cx)) {
-                Err(error) => this.broken(error),
+                Err(error) => this.broken(error.into(), cx),
                 Ok(()) => Poll::Ready(None),
             },
             Poll::Ready(None) if this.left.is_none_or(|left| left == 0) => {
@@ -139,7 +153,7 @@ impl Body for ResponseBody {
             // Nobody is left who could write more, or would.
             Poll::Ready(None) | Poll::Pending => {
                 let error = this.unfinished();
-                this.broken(error)
+                this.broken(error.into(), cx)
             }
         }
     }

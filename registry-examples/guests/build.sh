@@ -34,17 +34,17 @@ if [ ${#toolchains[@]} = 0 ]; then toolchains=(c); fi
 # Which registries hold a copy of which guest.
 copies() {
   case $1 in
-    compute) echo compute document/entries document/again document/fields funcs ;;
-    greet) echo document/entries ;;
+    compute) echo compute document/entries document/again document/fields funcs http-routes ;;
+    greet) echo document/entries http-greet http-routes ;;
     mapper) echo pipeline document/entries ;;
     sleep_test) echo sleep document/entries ;;
     files) echo env-and-mounts document/fields ;;
     stress) echo limits ;;
     pricing) echo funcs ;;
     net | fetch) echo network ;;
-    hello) echo http-native actors/tests/guests ;;
+    hello | hello_rust) echo http-native actors/tests/guests ;;
     # Used by tests alone; see `folder`.
-    prober | relay | relay3 | hello_rust | spin | spin3 | plain_command | plain_reactor) echo actors/tests/guests ;;
+    prober | relay | relay3 | spin | spin3 | plain_command | plain_reactor) echo actors/tests/guests ;;
     text) echo rust ;;
     shout | tally | tally_p1) echo commands ;;
     *) echo "build.sh: no registry uses the guest \`$1\`" >&2; return 1 ;;

@@ -2,6 +2,7 @@
 
 use std::{
     future::pending,
+    net::SocketAddr,
     path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
@@ -25,12 +26,15 @@ use super::{
 };
 use crate::{
     CallError, ErrorKind, Runtime,
-    registry::{Command, Registry},
+    http::{self, BindError, Servers, Serving},
+    registry::{Command, Diagnostics, Registry, Severity, http::ServerSpec},
 };
 
 pub(super) const HELP: &str = "\
-The first SIGINT or SIGTERM ends the run: no new calls, and running calls finish within --drain. A second one stops at
-once. Exit code 0 when every call had finished, 1 when some were cut off or the run could not start.
+The registry's HTTP servers are served: first those that belong to no http.service, on 127.0.0.1:8080 or --listen.
+
+The first SIGINT or SIGTERM ends the run: no new requests and calls, and running ones finish within --drain. A second one
+stops at once. Exit code 0 when all had finished, 1 when some were cut off or the run could not start.
 
 `run ROOT list` shows the registry's commands, `run ROOT NAME [ARG…]` runs one: options go before ROOT, everything after
 NAME is the command's own. No metrics are served then, and the exit code is the command's; one that does not exit by itself
@@ -38,6 +42,7 @@ gives that of its error, as `call` does, or 130 or 143 after a signal.
 
 Examples:
   greenroom run --metrics 127.0.0.1:9464 registry-examples/compute
+  greenroom run --listen 127.0.0.1:3000 --dev registry-examples/http-greet
   greenroom run registry-examples/commands list
   greenroom run registry-examples/commands tally count < README.md";
 
@@ -50,6 +55,12 @@ pub(super) struct Options {
     /// `list`, or a command of the registry and its arguments: that alone is run, with this terminal's input and output
     #[arg(value_names = ["NAME", "ARG"], num_args = 0.., trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<String>,
+    /// Where routes without an http.service are served: HOST:PORT. Port 0 takes any that is free. Default is 127.0.0.1:8080
+    #[arg(long, value_name = "ADDR", value_parser = address, conflicts_with = "command")]
+    listen: Option<String>,
+    /// Show HTTP clients what is otherwise in the log alone, such as backtraces of traps
+    #[arg(long, conflicts_with = "command")]
+    dev: bool,
     /// Where to serve Prometheus metrics, at /metrics: HOST:PORT, or `off`. Port 0 takes any that is free. Default is
     /// 127.0.0.1:9464
     #[arg(long, value_name = "ADDR", value_parser = metrics_address, conflicts_with = "command")]
@@ -74,6 +85,9 @@ const METRICS_DEFAULT: &str = "127.0.0.1:9464";
 /// How long a drain may take unless the user says otherwise.
 const DRAIN_DEFAULT: Duration = Duration::from_secs(10);
 
+/// Entries of a server that the log lists, at most.
+const ENTRIES_SHOWN_MAX: usize = 20;
+
 #[derive(Debug, Clone)]
 enum MetricsAddress {
     Off,
@@ -84,11 +98,13 @@ fn metrics_address(text: &str) -> Result<MetricsAddress, String> {
     if text == "off" {
         return Ok(MetricsAddress::Off);
     }
+    address(text).map(MetricsAddress::On).map_err(|error| format!("{error}, or `off`"))
+}
+
+fn address(text: &str) -> Result<String, String> {
     match text.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
-            Ok(MetricsAddress::On(text.to_owned()))
-        }
-        _ => Err("write HOST:PORT, such as 127.0.0.1:9464 or [::1]:9464, or `off`".to_owned()),
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(text.to_owned()),
+        _ => Err("write HOST:PORT, such as 127.0.0.1:9464 or [::1]:9464".to_owned()),
     }
 }
 
@@ -130,7 +146,15 @@ async fn tree(options: Options) -> Result<ExitCode, Failure> {
             }
         },
     };
-    let cut_off = serve(&runtime, scrapes, options.drain.unwrap_or(DRAIN_DEFAULT), async || signals.next().await).await;
+    let servers = match bind(&runtime, &options).await {
+        Ok(servers) => servers,
+        Err(failure) => {
+            runtime.shutdown(Duration::ZERO).await;
+            return Err(failure);
+        }
+    };
+    let drain = options.drain.unwrap_or(DRAIN_DEFAULT);
+    let cut_off = serve(&runtime, servers, scrapes, drain, async || signals.next().await).await;
     Ok(if cut_off == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -149,10 +173,44 @@ async fn start(options: &Options) -> Result<Runtime, Failure> {
     Ok(runtime)
 }
 
-/// Serves metrics until `stop` says for the first time, with a word on why, that the run ends; then drains, and ends the
-/// tree. When `stop` says so again, the drain is over. Returns how many calls were cut off.
+/// Listens for all servers of the registry.
+async fn bind(runtime: &Runtime, options: &Options) -> Result<Servers, Failure> {
+    let specs = runtime.registry().map(Registry::servers).unwrap_or_default();
+    let how = http::Options { listen: options.listen.clone(), dev: options.dev };
+    let error = match Servers::bind(runtime, specs, &how).await {
+        Ok(servers) => return Ok(servers),
+        Err(error) => error,
+    };
+    Err(match (error, runtime.registry()) {
+        (BindError::Entry { id: Some(id), field, message }, Some(registry)) => {
+            let mut diagnostics = Diagnostics::default();
+            diagnostics.extend([registry.diagnose(&id, field, message, None, Severity::Error)]);
+            Failure::Registry(diagnostics)
+        }
+        (error @ BindError::NoDefault { .. }, _) => CallError::new(ErrorKind::Invalid, error.to_string()).into(),
+        (error, _) => Failure::Other(error.into()),
+    })
+}
+
+/// Says where a server listens, and what for.
+fn log_address(spec: &ServerSpec, address: SocketAddr) {
+    let scheme = if spec.tls.is_some() { "https" } else { "http" };
+    let endpoints = spec.routers.iter().flat_map(|router| &router.endpoints).map(|endpoint| endpoint.id.name());
+    let entries: Vec<_> = endpoints.chain(spec.statics.iter().map(|files| files.id.name())).collect();
+    let shown = entries.iter().take(ENTRIES_SHOWN_MAX).copied().collect::<Vec<_>>().join(", ");
+    let more = match entries.len().saturating_sub(ENTRIES_SHOWN_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let server = spec.id.as_ref().map(tracing::field::display);
+    tracing::info!(server, "listening on {scheme}://{address} ({shown}{more})");
+}
+
+/// Serves HTTP and metrics until `stop` says for the first time, with a word on why, that the run ends; then drains, and
+/// ends the tree. When `stop` says so again, the drain is over. Returns how many requests and calls were cut off.
 pub async fn serve(
     runtime: &Runtime,
+    servers: Servers,
     scrapes: Option<(TcpListener, PrometheusHandle)>,
     drain: Duration,
     stop: impl AsyncFnMut() -> &'static str,
@@ -160,6 +218,11 @@ pub async fn serve(
     if let Some(address) = scrapes.as_ref().and_then(|(listener, _)| listener.local_addr().ok()) {
         tracing::info!("metrics on http://{address}/metrics");
     }
+    let specs = runtime.registry().map(Registry::servers).unwrap_or_default();
+    for (spec, (_, address)) in specs.iter().zip(servers.addresses()) {
+        log_address(spec, address);
+    }
+    let serving = servers.serve();
     let scrapes = async {
         match scrapes {
             Some((listener, handle)) => metrics::serve(listener, handle).await,
@@ -167,25 +230,40 @@ pub async fn serve(
         }
     };
     tokio::select! {
-        cut_off = until_stopped(runtime, drain, stop) => cut_off,
+        cut_off = until_stopped(runtime, serving, drain, stop) => cut_off,
         never = scrapes => match never {},
     }
 }
 
-async fn until_stopped(runtime: &Runtime, drain: Duration, mut stop: impl AsyncFnMut() -> &'static str) -> usize {
+async fn until_stopped(
+    runtime: &Runtime,
+    mut serving: Serving,
+    drain: Duration,
+    mut stop: impl AsyncFnMut() -> &'static str,
+) -> usize {
     let why = stop().await;
     tracing::info!("{why}: no new calls; running calls have {drain:?} to finish, a second signal stops at once");
-    let cut_off = tokio::select! {
-        left = runtime.drain(drain) => left,
+    let (requests, calls) = tokio::select! {
+        left = end(runtime, &mut serving, drain) => left,
         why = stop() => {
             tracing::info!("{why} again: stopping at once");
-            runtime.drain(Duration::ZERO).await
+            end(runtime, &mut serving, Duration::ZERO).await
         }
     };
     runtime.shutdown(Duration::ZERO).await;
-    match cut_off {
-        0 => tracing::info!("stopped; every call had finished"),
-        cut_off => tracing::warn!("stopped; {} cut off", counted(cut_off, "call")),
+    match (requests, calls) {
+        (0, 0) => tracing::info!("stopped; every call had finished"),
+        (0, calls) => tracing::warn!("stopped; {} cut off", counted(calls, "call")),
+        (requests, calls) => {
+            tracing::warn!("stopped; {} and {} cut off", counted(requests, "request"), counted(calls, "call"));
+        }
     }
-    cut_off
+    requests + calls
+}
+
+/// Lets requests finish first, which may call on; then calls. Returns how many of each were cut off.
+async fn end(runtime: &Runtime, serving: &mut Serving, within: Duration) -> (usize, usize) {
+    let begun = Instant::now();
+    let requests = serving.stop(within).await;
+    (requests, runtime.drain(within.saturating_sub(begun.elapsed())).await)
 }

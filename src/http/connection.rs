@@ -74,6 +74,10 @@ impl Site {
         let tls = spec.tls.as_ref().map(|tls| acceptor(spec.id.as_ref(), tls)).transpose()?;
         Ok(Self { routes: Routes::new(runtime, spec)?, timeouts, dev: options.dev, http, tls })
     }
+
+    pub(super) fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
 }
 
 /// Serves a client that has just connected, to the end. Returns how many of its requests were cut off.

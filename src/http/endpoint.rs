@@ -14,10 +14,11 @@ use greenroom_actors::{
     spec::{FunctionId, Transport},
     wasm::WitType,
 };
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, uri::Scheme};
+use http_body_util::BodyExt;
 
 use self::mapped::Mapped;
-use super::{Body, problem::Problem};
+use super::{Body, Client, problem::Problem};
 use crate::{CallError, CallOptions, ErrorKind, Runtime, registry::http::EndpointSpec};
 
 /// One endpoint, ready to answer.
@@ -29,6 +30,8 @@ pub(super) struct Endpoint {
 
 /// How requests become calls.
 enum Way {
+    /// The function is given the request, and makes the response.
+    Native,
     /// Parameters are found by their names.
     Mapped { params: Mapped, result: Option<WitType> },
     /// The body is a JSON array of arguments.
@@ -41,8 +44,10 @@ impl Endpoint {
     /// # Errors
     /// Why requests cannot become calls of this function: what to say at `func` of the endpoint's entry.
     pub(super) fn new(runtime: &Runtime, spec: &EndpointSpec) -> Result<Self, String> {
-        let signature = runtime.signature(spec.function.as_str()).map_err(|error| error.to_string())?;
+        let id = spec.function.as_str();
+        let signature = runtime.signature(id).map_err(|error| error.to_string())?;
         let way = match (spec.transport, signature) {
+            _ if runtime.handles_http(id).map_err(|error| error.to_string())? => Way::Native,
             (Transport::Payload, _) => Way::Payload,
             (Transport::WasiHttp, Some(signature)) => {
                 let named = |why: String| format!("`{}` is func{signature}: {why}", spec.function);
@@ -71,6 +76,10 @@ impl Endpoint {
         let failed = |error| self.failed(error, request_id);
         let options = CallOptions::default().with_context(context);
         match &self.way {
+            Way::Native => {
+                let response = self.runtime.handle(id, scheme(&request), request, options).await.map_err(failed)?;
+                Ok(response.map(BodyExt::boxed_unsync))
+            }
             Way::Mapped { params: mapped, result: ty } => {
                 let args = mapped.arguments(request, &params).await?;
                 let result = self.runtime.call_vals(id, args, options).await.map_err(failed)?;
@@ -96,6 +105,12 @@ impl Endpoint {
         }
         error.into()
     }
+}
+
+/// How a request came: what the connection is, whatever the client says.
+fn scheme(request: &Request<Body>) -> Scheme {
+    let is_tls = request.extensions().get::<Client>().is_some_and(|client| client.tls);
+    if is_tls { Scheme::HTTPS } else { Scheme::HTTP }
 }
 
 /// A request that does not fit.

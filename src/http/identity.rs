@@ -20,12 +20,14 @@ pub struct Client {
     pub peer: SocketAddr,
     /// Whom it speaks for: itself, unless it is a proxy that `real_ip` trusts. IPv4 addresses are never in their IPv6 form.
     pub ip: IpAddr,
+    /// Whether the connection is one of TLS.
+    pub tls: bool,
 }
 
 impl Client {
     /// Whoever connected, for itself.
-    pub(super) fn direct(peer: SocketAddr) -> Self {
-        Self { peer, ip: peer.ip().to_canonical() }
+    pub(super) fn direct(peer: SocketAddr, tls: bool) -> Self {
+        Self { peer, ip: peer.ip().to_canonical(), tls }
     }
 }
 

@@ -47,6 +47,7 @@ impl Record {
         request_id: HeaderValue,
     ) -> Self {
         let route = site.routes.no_route();
+        let client = Client::direct(peer, site.is_tls());
         Self {
             site,
             activity,
@@ -55,7 +56,7 @@ impl Record {
             uri: uri.clone(),
             route,
             request_id,
-            client: Client::direct(peer),
+            client,
             status: None,
             failure: None,
             whole: false,

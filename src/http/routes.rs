@@ -17,6 +17,7 @@ use self::pattern::Pattern;
 use super::{
     endpoint::Endpoint,
     metrics::{NO_ROUTE, RouteMetrics},
+    middleware::{Stack, stack},
     problem::Problem,
     server::BindError,
 };
@@ -31,6 +32,8 @@ pub(super) struct Routes {
     endpoints: Vec<Route>,
     /// Prefixes of routers with their place in the spec, the longest first.
     prefixes: Vec<(String, usize)>,
+    /// The middleware of the routers, in the order of the spec.
+    stacks: Vec<Option<Stack>>,
     /// Of the endpoints, in their order; then of what no route took.
     metrics: Vec<RouteMetrics>,
 }
@@ -124,11 +127,17 @@ impl Routes {
             spec.routers.iter().enumerate().map(|(index, router)| (router.prefix.clone(), index)).collect();
         prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         metrics.push(RouteMetrics::new(NO_ROUTE));
-        Ok(Self { paths, endpoints, prefixes, metrics })
+        let stacks = spec.routers.iter().map(stack).collect::<Result<_, _>>()?;
+        Ok(Self { paths, endpoints, prefixes, stacks, metrics })
     }
 
     pub(super) fn endpoint(&self, index: usize) -> &Route {
         &self.endpoints[index]
+    }
+
+    /// The middleware of a router, where it has some.
+    pub(super) fn stack(&self, router: usize) -> Option<&Stack> {
+        self.stacks[router].as_ref()
     }
 
     pub(super) fn metrics(&self, index: usize) -> &RouteMetrics {
@@ -169,9 +178,11 @@ impl Routes {
             let target = if *method == Method::OPTIONS {
                 Target::Options(node.allow.clone())
             } else {
-                let mut problem =
-                    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not answered here"));
-                problem.headers.extend(node.allow.clone().map(|allow| (ALLOW, allow)));
+                let allow = node.allow.clone();
+                let methods = allow.as_ref().and_then(|allow| allow.to_str().ok()).unwrap_or_default();
+                let detail = format!("{method} is not answered here; allowed: {methods}");
+                let mut problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail);
+                problem.headers.extend(allow.map(|allow| (ALLOW, allow)));
                 Target::Refused(problem)
             };
             return Found { router, ..self.nobody(target) };

@@ -80,7 +80,8 @@ pub(super) enum Stage {
     Cut,
 }
 
-/// Servers that listen, and do not answer yet: who connects waits.
+/// Servers that listen, and do not answer yet: who connects waits. Default is none.
+#[derive(Default)]
 pub struct Servers(Vec<Bound>);
 
 struct Bound {

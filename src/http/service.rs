@@ -6,6 +6,7 @@ use greenroom_actors::Context;
 use http::{Method, Request, Response, StatusCode, Version, header::CONTENT_LENGTH};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use tower::ServiceExt;
 
 use super::{
     Body,
@@ -24,6 +25,7 @@ pub const URI_BYTES_MAX: usize = 8 << 10;
 /// The body of a request, and what is known of the request besides what it says: in the place of its body, for the way
 /// through the middleware of its router.
 pub(super) struct Routed {
+    pub(super) site: Arc<Site>,
     pub(super) body: Body,
     pub(super) target: Target,
     pub(super) context: Context,
@@ -60,9 +62,14 @@ pub(super) async fn respond(
     }
     let context = Context { request_id: Some(id_text), traceparent: traceparent(&head.headers), ..Context::default() };
     head.extensions.insert(record.client());
-    let request = Request::from_parts(head, Routed { body, target, context });
-    let _ = router;
-    let mut response = dispatch(&site, request).await;
+    let request = Request::from_parts(head, Routed { site: site.clone(), body, target, context });
+    let mut response = match router.and_then(|router| site.routes.stack(router)) {
+        None => dispatch(request).await,
+        Some(stack) => match stack.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        },
+    };
 
     let failure = response.extensions_mut().remove::<Failure>();
     record.responded(response.status(), failure, response.extensions_mut().remove());
@@ -81,8 +88,8 @@ pub(super) async fn respond(
 }
 
 /// Gives a request to what it is for.
-pub(super) async fn dispatch(site: &Site, request: Request<Routed>) -> Response<Body> {
-    let (head, Routed { body, target, context }) = request.into_parts();
+pub(super) async fn dispatch(request: Request<Routed>) -> Response<Body> {
+    let (head, Routed { site, body, target, context }) = request.into_parts();
     let answered = match target {
         Target::Endpoint(endpoint, params) => {
             let request = Request::from_parts(head, body);
@@ -99,10 +106,10 @@ pub(super) async fn dispatch(site: &Site, request: Request<Routed>) -> Response<
     match answered {
         Ok(response) if response.status().is_informational() => {
             let detail = format!("the status of a response cannot be {}", response.status().as_u16());
-            refusal(site, Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail))
+            refusal(&site, Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail))
         }
         Ok(response) => response,
-        Err(problem) => refusal(site, problem),
+        Err(problem) => refusal(&site, problem),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The example registries: every command of every README gives the answer below it, and every claim beside them holds.
 
+mod served;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -12,13 +14,14 @@ use std::{
 use greenroom::ErrorKind;
 use walkdir::WalkDir;
 
+use self::served::Served;
 use crate::{
     cli::{EXAMPLES, program},
     guests::built::{LANGUAGES, built, folder},
 };
 
 /// Every registry among the examples, below their folder.
-const ROOTS: [&str; 14] = [
+const ROOTS: [&str; 17] = [
     "answer",
     "commands",
     "compute",
@@ -27,6 +30,9 @@ const ROOTS: [&str; 14] = [
     "document/fields",
     "env-and-mounts",
     "funcs",
+    "http-greet",
+    "http-native",
+    "http-routes",
     "limits",
     "network",
     "pipeline",
@@ -115,6 +121,11 @@ fn assert_as_shown(shown: &Shown, output: &Output) {
         return;
     }
     assert_eq!(output.status.code(), Some(0), "{line}: {stderr}");
+    if line.starts_with("curl ") {
+        // Bodies have no newline at their end.
+        assert_eq!(stdout.trim_end(), below.trim_end(), "{line}");
+        return;
+    }
     // How long it slept; the READMEs say that it may be more than what was asked for.
     if let Some((_, asked)) = line.split_once("sleep_ms ").or_else(|| line.split_once(" nap ")) {
         let (asked, slept): (f64, f64) = (asked.parse().unwrap(), stdout.trim().parse().unwrap());
@@ -137,10 +148,18 @@ fn all_as_shown(folder: &str) {
         return;
     }
     let copy = Copy::new();
-    let commands = commands(&readme(folder));
-    assert!(commands.iter().any(|shown| shown.line.contains("greenroom ")), "{folder} shows no command");
+    let (curls, commands): (Vec<_>, Vec<_>) =
+        commands(&readme(folder)).into_iter().partition(|shown| shown.line.starts_with("curl "));
+    let is_shown = !curls.is_empty() || commands.iter().any(|shown| shown.line.contains("greenroom "));
+    assert!(is_shown, "{folder} shows no command");
     for shown in commands {
         assert_as_shown(&shown, &copy.run(&shown.line));
+    }
+    if !curls.is_empty() && served::curl_is_there() {
+        let served = Served::new(&copy.root(folder));
+        for shown in curls {
+            assert_as_shown(&shown, &copy.run(&format!("{} --noproxy '*'", served.line(&shown.line))));
+        }
     }
 }
 
@@ -163,6 +182,9 @@ every_readme! {
     the_commands_of_document_do_what_its_readme_says: "document",
     the_commands_of_env_and_mounts_do_what_its_readme_says: "env-and-mounts",
     the_commands_of_funcs_do_what_its_readme_says: "funcs",
+    the_commands_of_http_greet_do_what_its_readme_says: "http-greet",
+    the_commands_of_http_native_do_what_its_readme_says: "http-native",
+    the_commands_of_http_routes_do_what_its_readme_says: "http-routes",
     the_commands_of_javascript_do_what_its_readme_says: "javascript",
     the_commands_of_limits_do_what_its_readme_says: "limits",
     the_commands_of_network_do_what_its_readme_says: "network",

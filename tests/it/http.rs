@@ -1,6 +1,10 @@
 //! HTTP through sockets: the servers that tests start, the functions behind them, and clients that say what they want.
 
 mod bounds;
+mod calls;
+mod middleware;
+mod native;
+mod records;
 mod routes;
 mod stop;
 mod timeouts;
@@ -10,12 +14,13 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use greenroom::{
-    Answer, CallError, Context, Payload, Runtime,
+    Answer, CallError, Context, ErrorKind, Payload, Runtime,
     executor::{Executor, Instance},
     http::{Options, Servers, Serving},
     registry::http::{EndpointSpec, RouterSpec, ServerSpec, Timeouts},
     spec::{Code, FunctionId, FunctionSpec, Limits, PoolSpec, Transport},
 };
+use greenroom_actors::call::trace::TraceParent;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -54,7 +59,7 @@ impl Backstage {
 }
 
 /// A function written in Rust. `echo` gives its arguments and context back; `wait` ends when it may; `large` answers with
-/// as many bytes as it is told.
+/// as many bytes as it is told; `fail` fails; others say their names.
 #[derive(Clone)]
 struct Play {
     what: &'static str,
@@ -82,6 +87,9 @@ impl Instance for Play {
     fn run<'a>(&'a mut self, args: Payload, context: &'a Arc<Context>) -> BoxFuture<'a, Result<Answer, CallError>> {
         Box::pin(async move {
             let Payload::Json(args) = args else { panic!("arguments are JSON") };
+            if self.what == "fail" {
+                return Err(CallError::new(ErrorKind::Internal, "it failed"));
+            }
             Ok(Answer::Json(match self.what {
                 "echo" => json!({
                     "args": args,
@@ -314,7 +322,11 @@ async fn every_request_has_an_id_which_the_function_and_the_client_see() {
         let response = request.send().await.unwrap();
         assert_eq!(response.headers()["x-request-id"], "mine");
         let seen = body(response).await;
-        assert_eq!((&seen["request_id"], &seen["traceparent"]), (&json!("mine"), &json!(trace)));
+        // The call is a span of its own in the client's trace.
+        let (given, call): (TraceParent, TraceParent) =
+            (trace.parse().unwrap(), seen["traceparent"].as_str().unwrap().parse().unwrap());
+        assert_eq!((&seen["request_id"], call.trace_id), (&json!("mine"), given.trace_id));
+        assert_ne!(call.span_id, given.span_id);
 
         let request = client.post(stage.url("/echo")).header("x-request-id", "not mine").header("traceparent", "no");
         let response = request.send().await.unwrap();

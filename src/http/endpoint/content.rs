@@ -1,6 +1,8 @@
 //! What a request brings besides its head: the body, read in full, and how it becomes a value. Which parameter gets it is
 //! decided in `mapped`.
 
+use std::io;
+
 use bytes::Bytes;
 use greenroom_actors::wasm::WitType;
 use http::{
@@ -13,9 +15,14 @@ use wasmtime::component::Val;
 
 use super::invalid;
 use crate::{
-    http::{Body, problem::Problem},
+    http::{Body, BodyError, problem::Problem},
     wasmtime,
 };
+
+/// Whether a body broke off because its next piece did not come in time.
+fn is_late(error: &BodyError) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+}
 
 /// The body of a request.
 #[derive(Debug, Default)]
@@ -31,12 +38,18 @@ impl Content {
     /// Reads a body to its end.
     ///
     /// # Errors
-    /// 413 when it is larger than allowed, 400 when it breaks off.
+    /// 413 when it is larger than allowed, 408 when the client sends no more of it, 400 when it breaks off.
     pub(super) async fn read(body: Body, headers: &HeaderMap) -> Result<Self, Problem> {
         let bytes = match body.collect().await {
             Ok(collected) => collected.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {
                 return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the request's body is larger than allowed"));
+            }
+            Err(error) if is_late(&error) => {
+                return Err(Problem::new(
+                    StatusCode::REQUEST_TIMEOUT,
+                    format!("the request's body broke off: {error}"),
+                ));
             }
             Err(error) => {
                 tracing::debug!(%error, "the body of a request broke off");

@@ -1,14 +1,17 @@
 //! A function with plain parameters behind an endpoint: each parameter is found by its name in the path, the query, or
 //! the body. How one value is made of text or JSON is the business of its type.
 
-use std::borrow::Cow;
-
 use greenroom_actors::wasm::{Signature, ValueError, WitType};
 use http::{Request, request::Parts};
 use serde_json::{Map, Value};
 use wasmtime::component::Val;
 
-use super::{content::Content, invalid, query, request};
+use super::{
+    content::Content,
+    invalid,
+    query::{self, Pairs},
+    request,
+};
 use crate::{
     http::{Body, problem::Problem},
     wasmtime,
@@ -54,7 +57,7 @@ impl Mapped {
         let query = query::pairs(head.uri.query().unwrap_or_default())?;
         let mut args = Vec::with_capacity(self.params.len());
         for (at, (name, ty)) in self.params.iter().enumerate() {
-            args.push(if self.is_request(at) { None } else { from_url(name, ty, path, &query)? });
+            args.push(if self.is_request(at) { None } else { of_url(name, ty, path, &query)? });
         }
         let open: Vec<_> = (0..args.len()).filter(|at| args[*at].is_none() && !self.is_request(*at)).collect();
         let wants_body = self.request.as_ref().is_some_and(|(_, fields)| request::wants_body(fields));
@@ -63,7 +66,7 @@ impl Mapped {
         } else {
             Content::read(body, &head.headers).await?
         };
-        for (at, val) in self.from_body(&open, &content)? {
+        for (at, val) in self.of_body(&open, &content)? {
             args[at] = Some(val);
         }
         if let Some((at, fields)) = &self.request {
@@ -82,7 +85,7 @@ impl Mapped {
     /// 2. Otherwise it is the value of the only one that has to have a value, or of the only one there is.
     ///
     /// An option that gets nothing is none.
-    fn from_body(&self, open: &[usize], content: &Content) -> Result<Vec<(usize, Val)>, Problem> {
+    fn of_body(&self, open: &[usize], content: &Content) -> Result<Vec<(usize, Val)>, Problem> {
         if open.is_empty() {
             return Ok(Vec::new());
         }
@@ -133,7 +136,7 @@ impl Mapped {
         fields: &[(String, WitType)],
         head: &Parts,
         path: &[(String, String)],
-        query: &[(Cow<'_, str>, Cow<'_, str>)],
+        query: &Pairs<'_>,
         content: &Content,
     ) -> Result<Val, Problem> {
         request::Whole { head, path, query, content }.value(fields)
@@ -141,12 +144,7 @@ impl Mapped {
 }
 
 /// The value of a parameter that the path or the query has.
-fn from_url(
-    name: &str,
-    ty: &WitType,
-    path: &[(String, String)],
-    query: &[(Cow<'_, str>, Cow<'_, str>)],
-) -> Result<Option<Val>, Problem> {
+fn of_url(name: &str, ty: &WitType, path: &[(String, String)], query: &Pairs<'_>) -> Result<Option<Val>, Problem> {
     let mut texts: Vec<_> = path.iter().filter(|(key, _)| is_name(key, name)).map(|(_, text)| text.as_str()).collect();
     if texts.is_empty() {
         texts = query.iter().filter(|(key, _)| is_name(key, name)).map(|(_, text)| &**text).collect();

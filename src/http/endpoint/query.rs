@@ -7,11 +7,14 @@ use percent_encoding::percent_decode_str;
 use super::invalid;
 use crate::http::problem::Problem;
 
+/// Names and values, decoded.
+pub(super) type Pairs<'q> = Vec<(Cow<'q, str>, Cow<'q, str>)>;
+
 /// Takes a query apart, in its order: `a=1&b=x+y&c`. What has no `=` has an empty value.
 ///
 /// # Errors
 /// When a name or value is not UTF-8, once it is decoded.
-pub(super) fn pairs(query: &str) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, Problem> {
+pub(super) fn pairs(query: &str) -> Result<Pairs<'_>, Problem> {
     // The crate `form_urlencoded` does the same, but puts marks in place of what is not UTF-8, and says nothing.
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs

@@ -1,16 +1,13 @@
 //! The record `request`: a parameter of that name gets the parts of the request that its type has fields for.
 
-use std::{
-    borrow::Cow,
-    collections::{HashMap, hash_map::Entry},
-};
+use std::collections::{HashMap, hash_map::Entry};
 
 use greenroom_actors::wasm::{ValueError, WitType};
 use http::request::Parts;
 use serde::ser::Error;
 use wasmtime::component::Val;
 
-use super::{content::Content, invalid, mapped::is_name};
+use super::{content::Content, invalid, mapped::is_name, query::Pairs};
 use crate::{http::problem::Problem, wasmtime};
 
 /// Refuses a record that cannot be filled.
@@ -66,7 +63,7 @@ fn is_pairs(ty: &WitType) -> bool {
 pub(super) struct Whole<'r> {
     pub(super) head: &'r Parts,
     pub(super) path: &'r [(String, String)],
-    pub(super) query: &'r [(Cow<'r, str>, Cow<'r, str>)],
+    pub(super) query: &'r Pairs<'r>,
     pub(super) content: &'r Content,
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use greenroom::{CallOptions, ErrorKind, Runtime, cli::run::serve};
+use greenroom::{CallOptions, ErrorKind, Runtime, cli::run::serve, http::Servers};
 use prometheus_parse::{Scrape, Value};
 use serde_json::json;
 
@@ -50,6 +50,13 @@ impl Running {
         }
     }
 
+    /// Where it serves HTTP, and the line that says so.
+    fn address(&mut self) -> (String, String) {
+        let line = self.wait_for("listening on http://");
+        let (address, _) = line.split("http://").nth(1).unwrap().split_once(' ').unwrap();
+        (address.to_owned(), line)
+    }
+
     fn metrics_address(&mut self) -> String {
         let line = self.wait_for("metrics on http://");
         line.split("http://").nth(1).unwrap().trim().strip_suffix("/metrics").unwrap().to_owned()
@@ -83,7 +90,8 @@ fn request(address: &str, request: &str) -> (String, String) {
 #[cfg(unix)]
 #[test]
 fn a_run_logs_what_it_started_serves_metrics_and_stops_on_sigterm() {
-    let mut run = Running::start(&["--metrics", "127.0.0.1:0", "document/entries"]);
+    let listen = ["--listen", "127.0.0.1:0"];
+    let mut run = Running::start(&[&["--metrics", "127.0.0.1:0"][..], &listen, &["document/entries"]].concat());
     let address = run.metrics_address();
     for part in [
         "function=myns:compute signature=\"func(a: s32, b: s32) -> s32\" pool=\"lazy, up to 4\"",
@@ -137,6 +145,133 @@ fn a_run_that_cannot_start_says_why() {
     assert_eq!(greenroom(&["run", "--drain", "a while", "answer"]).code, 2);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_run_serves_the_endpoints_of_its_registry() {
+    let mut run = Running::start(&["--metrics", "off", "--listen", "127.0.0.1:0", "document/entries"]);
+    let (address, line) = run.address();
+    assert!(line.contains("(greet_endpoint)"), "{line}");
+    let body = "World";
+    let (head, body) = post(&address, "/api/greet", body);
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert!(body.contains("World"), "{body}");
+    let (status, log) = run.end("TERM");
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
+fn post(address: &str, path: &str, body: &str) -> (String, String) {
+    let length = body.len();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+    stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
+}
+
+/// A registry with a function that traps, and one that never ends, behind endpoints.
+fn faulty() -> Root {
+    Root::with(
+        "entries:
+  - {name: trap, kind: function.wat, source: '(module (func (export \"trap\") unreachable))', method: trap, transport: wasi-http}
+  - {name: spin, kind: function.wat, source: '(module (func (export \"spin\") (loop $l br $l)))', method: spin, transport: wasi-http}
+  - {name: trap_endpoint, kind: http.endpoint, method: GET, path: /trap, func: trap}
+  - {name: spin_endpoint, kind: http.endpoint, method: GET, path: /spin, func: spin}
+",
+    )
+}
+
+#[cfg(unix)]
+#[test]
+fn backtraces_are_in_the_log_and_with_dev_in_the_response() {
+    let root = faulty();
+    for dev in [false, true] {
+        let dev_option = dev.then_some("--dev");
+        let listen = ["--metrics", "off", "--listen", "127.0.0.1:0"];
+        let path = root.path();
+        let args: Vec<_> = listen.into_iter().chain(dev_option).chain([path.to_str().unwrap()]).collect();
+        let mut run = Running::start(&args);
+        let (address, _) = run.address();
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.write_all(b"GET /trap HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+        assert_eq!(answer.contains("backtrace"), dev, "{answer}");
+        let line = run.wait_for("request failed");
+        for part in ["kind=\"internal\"", "route=\"/trap\"", "status=500", "client=127.0.0.1"] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+        let (_, log) = run.end("TERM");
+        assert!(log.contains("backtrace"), "{log}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn requests_that_outlast_the_drain_are_cut_off_and_counted() {
+    let root = faulty();
+    let path = root.path();
+    let listen = ["--metrics", "127.0.0.1:0", "--listen", "127.0.0.1:0"];
+    let mut run = Running::start(&[&listen[..], &["--drain", "50ms", path.to_str().unwrap()]].concat());
+    let metrics = run.metrics_address();
+    let (address, _) = run.address();
+    let mut stream = TcpStream::connect(&address).unwrap();
+    stream.write_all(b"GET /spin HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    let runs = "greenroom_workers{function=\"myns:spin\",state=\"running\"} 1";
+    while !request(&metrics, "GET /metrics").1.contains(runs) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let (status, log) = run.end("TERM");
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("1 request and ") && log.contains(" cut off"), "{log}");
+    assert!(TcpStream::connect(&address).is_err());
+}
+
+#[test]
+fn servers_that_cannot_listen_say_why() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let busy = greenroom(&["run", "--metrics", "off", "--listen", &address, "document/entries"]);
+    assert_eq!(busy.code, 1);
+    assert!(busy.stderr.contains(&format!("address in use: {address}; choose another with --listen")), "{busy:?}");
+
+    let nothing = greenroom(&["run", "--metrics", "off", "--listen", "127.0.0.1:0", "answer"]);
+    assert_eq!(nothing.code, 2);
+    assert!(nothing.stderr.contains("there is no default server to listen on 127.0.0.1:0"), "{nothing:?}");
+    assert_eq!(greenroom(&["run", "--listen", "8080", "document/entries"]).code, 2);
+    for option in [&["--listen", "127.0.0.1:0"][..], &["--dev"]] {
+        assert_eq!(greenroom(&[&["run"], option, &["commands", "list"]].concat()).code, 2);
+    }
+}
+
+#[test]
+fn an_endpoint_whose_function_does_not_fit_is_shown_in_its_file() {
+    let root = Root::with(
+        r#"entries:
+  - name: f
+    kind: function.wat
+    transport: wasi-http
+    method: f
+    wit: |
+      record incoming { colour: u32 }
+      f: func(request: incoming)
+    source: '(module (func (export "f") (param i32)))'
+  - name: get
+    kind: http.endpoint
+    method: GET
+    path: /
+    func: f
+"#,
+    );
+    let done = greenroom(&["run", "--metrics", "off", "--listen", "127.0.0.1:0", root.path().to_str().unwrap()]);
+    assert_eq!(done.code, 1);
+    for part in ["_index.yaml:14:", "func: f", "colour"] {
+        assert!(done.stderr.contains(part), "{part}: {done:?}");
+    }
+}
+
 /// A way to end a run: at once, and so often.
 fn stops(mut times: u32) -> impl AsyncFnMut() -> &'static str {
     async move || {
@@ -162,7 +297,8 @@ async fn a_running_call_finishes_while_the_run_drains() {
     let runtime = Runtime::builder().name("drains").registry(registry).start().await.unwrap();
     let call = runtime.call_json("sleep:sleep_ms", vec![json!(300)], CallOptions::default());
     // The call is polled first, so that it is in before the run ends.
-    let (result, cut_off) = tokio::join!(biased; call, serve(&runtime, None, Duration::from_secs(600), stops(1)));
+    let (result, cut_off) =
+        tokio::join!(biased; call, serve(&runtime, Servers::default(), None, Duration::from_secs(600), stops(1)));
     assert!(result.unwrap().as_u64().is_some_and(|slept| slept >= 300));
     assert_eq!(cut_off, 0);
     let late = runtime.call_json("sleep:sleep_ms", vec![json!(0)], CallOptions::default()).await.unwrap_err();
@@ -173,7 +309,8 @@ async fn a_running_call_finishes_while_the_run_drains() {
 async fn a_call_that_outlasts_the_drain_is_cut_off_and_counted() {
     let (runtime, _root) = spinning("cut-off").await;
     let call = runtime.call_json("myns:spin", Vec::new(), CallOptions::default());
-    let (result, cut_off) = tokio::join!(biased; call, serve(&runtime, None, Duration::from_millis(50), stops(1)));
+    let (result, cut_off) =
+        tokio::join!(biased; call, serve(&runtime, Servers::default(), None, Duration::from_millis(50), stops(1)));
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(cut_off, 1);
 }
@@ -182,7 +319,8 @@ async fn a_call_that_outlasts_the_drain_is_cut_off_and_counted() {
 async fn a_second_signal_ends_the_drain_at_once() {
     let (runtime, _root) = spinning("second-signal").await;
     let call = runtime.call_json("myns:spin", Vec::new(), CallOptions::default());
-    let (result, cut_off) = tokio::join!(biased; call, serve(&runtime, None, Duration::from_secs(3600), stops(2)));
+    let (result, cut_off) =
+        tokio::join!(biased; call, serve(&runtime, Servers::default(), None, Duration::from_secs(3600), stops(2)));
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(cut_off, 1);
 }
@@ -207,7 +345,8 @@ async fn a_scrape_tells_of_the_calls_there_were() {
         drop(end);
         scraped.unwrap().1
     };
-    let (body, _) = tokio::join!(scrape, serve(&runtime, Some((listener, metrics)), Duration::ZERO, stop));
+    let (body, _) =
+        tokio::join!(scrape, serve(&runtime, Servers::default(), Some((listener, metrics)), Duration::ZERO, stop));
     let scrape = Scrape::parse(body.lines().map(|line| Ok(line.to_owned()))).unwrap();
     let of_function = scrape.samples.iter().filter(|s| s.labels.get("function") == Some("pipeline:filter_active"));
     let of_function: Vec<_> = of_function.collect();

@@ -79,6 +79,8 @@ async fn other_methods_of_a_path_are_told_which_there_are() {
             (405, &"GET, HEAD, OPTIONS, PUT".parse().unwrap())
         );
         assert_eq!(refused.headers()["content-type"], "application/problem+json");
+        let detail = body(refused).await["detail"].clone();
+        assert_eq!(detail, "DELETE is not answered here; allowed: GET, HEAD, OPTIONS, PUT");
         let asked = of("OPTIONS", "/y").await.unwrap();
         assert_eq!((asked.status().as_u16(), &asked.headers()["allow"]), (204, &"OPTIONS, POST".parse().unwrap()));
         assert_eq!(of("HEAD", "/y").await.unwrap().status(), 405);

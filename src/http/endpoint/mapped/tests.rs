@@ -108,6 +108,10 @@ async fn one_remaining_parameter_takes_the_whole_body() {
     assert_eq!(post("/", "6").gives([("n", U32)]).await, json!([6]));
     let user = Record(fields([("name", Text), ("age", option(U8))]));
     assert_eq!(post("/", r#"{"name": "Ada"}"#).gives([("user", user)]).await, json!([{"name": "Ada", "age": null}]));
+    // HTTP/2 need not tell the length of a body.
+    let mut untold = post("/", "W");
+    untold.request.headers_mut().clear();
+    assert_eq!(untold.gives([("name", Text)]).await, json!(["W"]));
     // JSON that is asked for as text is text.
     assert_eq!(post("/", r#"{"a": 1}"#).gives([("text", Text)]).await, json!([r#"{"a": 1}"#]));
     assert_eq!(post("/", r#""a""#).gives([("text", Text)]).await, json!([r#""a""#]));
@@ -298,14 +302,4 @@ fn a_request_that_cannot_be_filled_is_refused_before_there_is_one() {
     );
     assert!(refused("query", U32).contains("must be string, list<tuple<string, string>>"));
     assert!(refused("params", Text).contains("must be list<tuple<string, string>>"));
-}
-
-#[tokio::test]
-async fn many_names_of_a_query_take_no_longer_than_they_should() {
-    let names: Vec<_> = (0..30_000).map(|n| format!("{n}=")).collect();
-    let uri = format!("/?{}", names.join("&"));
-    assert!(uri.len() > 60_000);
-    let map = WitMap(Box::new(Text), Box::new(Text));
-    let args = get(&uri[..65_000]).gives([("request", Record(fields([("query", map)])))]).await;
-    assert!(args[0]["query"].as_object().unwrap().len() > 9_000);
 }
