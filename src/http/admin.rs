@@ -197,7 +197,11 @@ impl Admin {
         let body = Limited::new(body, ADMIN_BODY_BYTES_MAX).boxed_unsync();
         let args = payload::arguments(&head.headers, body).await?;
         let traceparent = traceparent(&head.headers);
-        let context = Context { request_id: Some(request_id), traceparent, ..Context::default() };
+        let context = Context {
+            request_id: Some(request_id),
+            traceparent: traceparent.map(|trace| trace.to_string()),
+            ..Context::default()
+        };
         let result = runtime.call_json(&id, args, CallOptions::default().with_context(context)).await?;
         Ok(payload::response(&result))
     }
