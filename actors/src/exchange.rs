@@ -146,12 +146,12 @@ impl Body for ResponseBody {
                 Err(error) => this.broken(error.into(), cx),
                 Ok(()) => Poll::Ready(None),
             },
-            Poll::Ready(None) => {
+            Poll::Ready(None) if this.left.is_none_or(|left| left == 0) => {
                 this.leave();
                 Poll::Ready(None)
             }
-            // Nobody is left who could write more.
-            Poll::Pending => {
+            // Nobody is left who could write more, or would.
+            Poll::Ready(None) | Poll::Pending => {
                 let error = this.unfinished();
                 this.broken(error.into(), cx)
             }

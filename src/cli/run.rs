@@ -160,7 +160,7 @@ async fn start(options: &Options) -> Result<Runtime, Failure> {
 /// Listens for all servers of the registry.
 async fn bind(runtime: &Runtime, options: &Options) -> Result<Servers, Failure> {
     let specs = runtime.registry().map(Registry::servers).unwrap_or_default();
-    let how = http::Options { listen: options.listen.clone(), dev: options.dev };
+    let how = http::Options { listen: options.listen.clone(), dev: options.dev, ..http::Options::default() };
     let error = match Servers::bind(runtime, specs, &how).await {
         Ok(servers) => return Ok(servers),
         Err(error) => error,

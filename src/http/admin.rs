@@ -196,8 +196,12 @@ impl Admin {
         let id = id.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the id in the path is not UTF-8"))?;
         let body = Limited::new(body, ADMIN_BODY_BYTES_MAX).boxed_unsync();
         let args = payload::arguments(&head.headers, body).await?;
-        let traceparent = traceparent(&head.headers).map(|parent| parent.to_string());
-        let context = Context { request_id: Some(request_id), traceparent, ..Context::default() };
+        let traceparent = traceparent(&head.headers);
+        let context = Context {
+            request_id: Some(request_id),
+            traceparent: traceparent.map(|trace| trace.to_string()),
+            ..Context::default()
+        };
         let result = runtime.call_json(&id, args, CallOptions::default().with_context(context)).await?;
         Ok(payload::response(&result))
     }

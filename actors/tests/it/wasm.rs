@@ -14,6 +14,7 @@ mod methods;
 #[cfg(unix)]
 mod mounts;
 mod network;
+mod p3;
 mod preview1;
 mod prober;
 mod reach;

@@ -48,12 +48,12 @@ build() {
 # With nothing of WASI but what their bindings import.
 export RUSTFLAGS=$remap
 build text wasm32-unknown-unknown
+build hello_rust wasm32-unknown-unknown
 build relay3 wasm32-unknown-unknown
 # With the standard library's own imports.
 export RUSTFLAGS="$remap $wasip1"
 build tally wasm32-wasip1 "$command" -Clink-arg=--skip-wit-component
 mv "$out/tally.wasm" "$out/tally_p1.wasm"
 build tally wasm32-wasip1 "$command"
-build hello_rust wasm32-wasip1
 build spin wasm32-wasip1
 build spin3 wasm32-wasip1

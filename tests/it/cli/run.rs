@@ -241,6 +241,27 @@ fn requests_that_outlast_the_drain_are_cut_off_and_counted() {
     assert!(TcpStream::connect(&address).is_err());
 }
 
+#[cfg(unix)]
+#[test]
+fn a_server_out_of_file_descriptors_waits_for_some() {
+    let program = env!("CARGO_BIN_EXE_greenroom");
+    let script =
+        format!("ulimit -n 60; exec {program} run --no-cache --metrics off --listen 127.0.0.1:0 document/entries");
+    let mut child =
+        Command::new("sh").args(["-c", &script]).current_dir(EXAMPLES).stderr(Stdio::piped()).spawn().unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut run = Running { child, stderr, log: String::new() };
+    let (address, _) = run.address();
+    let many: Vec<_> = (0..100).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    run.wait_for("connections cannot be accepted");
+    drop(many);
+    let (head, _) = post(&address, "/api/greet", "World");
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    let (_, log) = run.end("TERM");
+    // Said when it begins, and perhaps again when it goes back and forth.
+    assert!(log.matches("connections cannot be accepted").count() < 50, "{log}");
+}
+
 #[test]
 fn servers_that_cannot_listen_say_why() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -17,10 +17,8 @@ use wasmtime_wasi_http::{
     p3::{self, bindings::http::types::ErrorCode},
 };
 
-use crate::{
-    call::{BodyError, HttpBody},
-    wasm::instance::Store,
-};
+use crate::call::{BodyError, HttpBody};
+use crate::wasm::instance::Store;
 
 /// The `handle` of an instance.
 pub(super) type Handler = TypedFunc<(Resource<p3::Request>,), (Result<Resource<p3::Response>, ErrorCode>,)>;

@@ -14,10 +14,8 @@ use wasmtime_wasi_http::{
 };
 
 use super::HTTP_TYPES;
-use crate::{
-    spec::{Capabilities, Capability, Transport},
-    wasm::host::GuestState,
-};
+use crate::spec::{Capabilities, Capability, Transport};
+use crate::wasm::host::GuestState;
 
 /// The interfaces of each group that [`provide`] links.
 pub(super) fn provided(capability: Capability) -> &'static [&'static str] {

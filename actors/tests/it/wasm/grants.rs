@@ -132,7 +132,7 @@ fn polling_needs_no_grant_of_its_own() {
 #[test]
 fn what_this_version_lacks_loads_and_says_so_when_it_is_used() {
     for interface in
-        ["wasi:http/incoming-handler@0.2.0", "wasi:clocks/timezone@0.2.0", "wasi:clocks/monotonic-clock@0.3.0"]
+        ["wasi:http/incoming-handler@0.2.0", "wasi:clocks/timezone@0.2.0", "wasi:clocks/monotonic-clock@0.4.0"]
     {
         let spec = granting(text(&calls(interface, "now"), "use"), &[Capability::Clocks, Capability::Http]);
         let prepared = prepare(&spec);

@@ -225,7 +225,7 @@ fn what_is_no_release_of_0_2_loads_and_says_so_when_it_is_used() {
         "wasi:clocks/monotonic-clock@0.1.0",
         "wasi:clocks/monotonic-clock@0.2.0-rc-2023-11-10",
         "wasi:clocks/monotonic-clock@0.2.0-rc-2023-12-05",
-        "wasi:clocks/monotonic-clock@0.3.0",
+        "wasi:clocks/monotonic-clock@0.4.0",
         "wasi:clocks/monotonic-clock@0.3.0-rc-2025-08-15",
         "wasi:clocks/monotonic-clock@1.0.0",
         "wasi:clocks/sundial@0.2.0",

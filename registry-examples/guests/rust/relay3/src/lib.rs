@@ -1,6 +1,7 @@
 //! A server whose paths are what a host has to bear: the guest `relay`, for WASI 0.3.
 
-use std::{future, hint, process};
+use core::arch::wasm32::{memory_grow, unreachable};
+use std::{hint, mem};
 
 use wasip3::{
     cli::{environment, stdout},
@@ -31,9 +32,14 @@ impl wasip3::exports::http::handler::Guest for Relay {
                 sleep(number("ms", 0)).await;
                 Ok(answer(200, "slept\n"))
             }
-            "/trap" => process::abort(),
-            "/trap-after" => Ok(begin(request, "before the trap\n", |_| process::abort())),
-            "/never" => future::pending().await,
+            "/trap" => unreachable(),
+            "/trap-after" => Ok(begin(request, "before the trap\n", |_| unreachable())),
+            // Nobody else writes to the future.
+            "/never" => {
+                let (_writer, reader) = wit_future::new(|| Ok(None));
+                let never: Trailers = reader.await;
+                never.map(|_| answer(200, "it came all the same\n"))
+            }
             "/error" => Err(ErrorCode::InternalError(Some("an error on purpose".to_owned()))),
             "/abandon" => Ok(begin(request, "before giving up\n", drop)),
             "/given" => Ok(answer(200, &given())),
@@ -48,11 +54,15 @@ impl wasip3::exports::http::handler::Guest for Relay {
             }
             "/grow" => {
                 let pages = number("mb", 1) as usize * 16;
-                match core::arch::wasm32::memory_grow::<0>(pages) {
+                match memory_grow::<0>(pages) {
                     usize::MAX => Ok(answer(507, "refused\n")),
                     _ => Ok(answer(200, "grown\n")),
                 }
             }
+            "/hoard" => loop {
+                let (writer, reader) = wit_stream::new::<u8>();
+                mem::forget((writer, reader));
+            },
             _ => Ok(answer(404, "no such path\n")),
         }
     }
