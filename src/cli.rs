@@ -1,6 +1,7 @@
 //! The command line: what is written, and which command does it. Each command is a room of its own below, and is given
 //! what it works on; the words and options of all of them are here and in `options`.
 
+pub mod admin;
 mod arguments;
 pub mod bench;
 mod call;
@@ -9,7 +10,7 @@ mod command;
 mod failure;
 pub mod inspect;
 mod logs;
-pub mod metrics;
+mod metrics;
 mod new;
 mod options;
 mod output;
@@ -99,7 +100,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     cli.output.apply();
-    let done = logs::start(&cli.output, cli.command.log_default()).and_then(|()| cli.command.carry_out(&cli.output));
+    let done =
+        logs::start(&cli.output, cli.command.log_default()).and_then(|_logging| cli.command.carry_out(&cli.output));
     done.unwrap_or_else(|failure| failure.report(cli.output.format))
 }
 

@@ -16,6 +16,7 @@
 //!
 //! Every connection is a task of the tokio runtime that serves; guests run on their own threads.
 
+mod admin;
 mod body;
 mod connection;
 mod endpoint;
@@ -36,9 +37,12 @@ mod tls;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 
+pub use admin::{
+    ADMIN_BODY_BYTES_MAX, ADMIN_CALLS_MAX, ADMIN_CONNECTIONS_MAX, Admin, AdminOptions, AdminToken, InvalidToken,
+};
 pub use connection::{CONNECTIONS_MAX, HEAD_BYTES_MAX, HEADERS_MAX, STREAMS_MAX};
 pub use greenroom_actors::{BodyError, HttpBody as Body};
-pub use identity::{Client, REQUEST_ID_BYTES_MAX};
+pub use identity::{Client, REQUEST_ID_BYTES_MAX, SPAN_TARGET};
 pub(crate) use metrics::describe;
 pub use middleware::RATE_LIMIT_KEYS_MAX;
 pub use server::{BindError, Options, Servers, Serving};

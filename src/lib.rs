@@ -24,13 +24,15 @@ mod check;
 #[doc(hidden)]
 pub mod cli;
 pub mod http;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod registry;
 
 pub use builder::{Builder, Runtime, StartError};
 pub use check::{Checked, check};
 pub use greenroom_actors::{
     Answer, CallError, CallMessage, CallOptions, Context, ErrorKind, FunctionFault, Payload, executor, ractor, spec,
-    wasm, wasmtime,
+    tree, wasm, wasmtime,
 };
 
 /// Gives every metric its help text and unit. For embedders to call once, after they install a recorder.

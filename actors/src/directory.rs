@@ -50,6 +50,13 @@ impl Directory {
         ids
     }
 
+    /// All functions, in the order of their ids.
+    pub(crate) fn entries(&self) -> Vec<Arc<Entry>> {
+        let mut entries: Vec<_> = self.entries.iter().map(|entry| entry.value().clone()).collect();
+        entries.sort_by(|a, b| a.id.cmp(&b.id));
+        entries
+    }
+
     pub(crate) fn gates(&self) -> Vec<Arc<Gate>> {
         self.entries.iter().map(|entry| entry.gate.clone()).collect()
     }

@@ -5,6 +5,7 @@
 
 mod clock;
 mod gate;
+mod look;
 mod message;
 
 use std::{
@@ -138,6 +139,8 @@ impl Actor for Dispatcher {
             Message::CannotStart { worker, error } => state.cannot_start(now, worker, error),
             Message::Down { worker, crash } => state.down(now, worker, crash),
             Message::MakeRoom => state.on(now, Event::Spare, None),
+            // Whoever looked and went away has seen enough.
+            Message::Look(port) => drop(port.send(state.look(now))),
             Message::Tick => state.tick(now),
         }
         state.parts.metrics.census(state.pool.waiting(), state.pool.census());

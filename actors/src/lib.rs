@@ -24,6 +24,7 @@ mod root;
 mod runtime;
 pub mod spec;
 mod threads;
+pub mod tree;
 pub mod wasm;
 mod worker;
 

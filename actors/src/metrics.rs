@@ -4,15 +4,21 @@
 //! be installed before the runtime starts. Durations are seconds, sizes bytes.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
-use crate::call::{CallError, ErrorKind};
+use crate::{
+    call::{CallError, ErrorKind},
+    tree::{LastError, Restarts},
+};
 
 const CALLS: &str = "greenroom_calls_total";
 const CALL_DURATION: &str = "greenroom_call_duration_seconds";
@@ -88,6 +94,8 @@ pub(crate) struct FunctionMetrics {
     restarts: [Counter; 3],
     memory: Gauge,
     memory_now: AtomicU64,
+    restarted: [AtomicU64; 3],
+    last_error: Mutex<Option<(Instant, CallError)>>,
 }
 
 impl FunctionMetrics {
@@ -112,6 +120,8 @@ impl FunctionMetrics {
             restarts: ["worker", "dispatcher", "supervisor"].map(|actor| label(RESTARTS, "actor", actor)),
             memory: gauge!(GUEST_MEMORY, "function" => function.to_owned()),
             memory_now: AtomicU64::new(0),
+            restarted: [const { AtomicU64::new(0) }; 3],
+            last_error: Mutex::new(None),
         }
     }
 
@@ -119,8 +129,33 @@ impl FunctionMetrics {
     pub(crate) fn answered(&self, outcome: Result<(), &CallError>) {
         match outcome {
             Ok(()) => self.ok.increment(1),
-            Err(error) => self.errors[error.kind() as usize].increment(1),
+            Err(error) => {
+                self.errors[error.kind() as usize].increment(1);
+                self.remember(error);
+            }
         }
+    }
+
+    /// Keeps an error for whoever looks at the tree. What callers did wrong may quote them, and says nothing of the function;
+    /// a full queue is to be seen, and would be told very often.
+    fn remember(&self, error: &CallError) {
+        use ErrorKind::{Internal, PermissionDenied, Timeout, Unavailable};
+        if matches!(error.kind(), Internal | PermissionDenied | Timeout | Unavailable)
+            // Of errors at the same time, any is the last.
+            && let Ok(mut last) = self.last_error.try_lock()
+        {
+            *last = Some((Instant::now(), error.clone()));
+        }
+    }
+
+    /// The last error that says something of the function.
+    pub(crate) fn last_error(&self) -> Option<LastError> {
+        let last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        last.map(|(at, error)| LastError {
+            kind: error.kind(),
+            message: error.message().to_owned(),
+            age_ms: u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX),
+        })
     }
 
     /// A worker started a call that had waited this long.
@@ -152,6 +187,17 @@ impl FunctionMetrics {
 
     pub(crate) fn restarted(&self, what: Restart) {
         self.restarts[what as usize].increment(1);
+        self.restarted[what as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What was started again so far.
+    pub(crate) fn restarts(&self) -> Restarts {
+        let so_far = |what: Restart| self.restarted[what as usize].load(Ordering::Relaxed);
+        Restarts {
+            workers: so_far(Restart::Worker),
+            dispatcher: so_far(Restart::Dispatcher),
+            supervisor: so_far(Restart::Supervisor),
+        }
     }
 
     pub(crate) fn instance_failed(&self) {

@@ -4,6 +4,7 @@
 //! arguments and results into what the caller speaks.
 
 mod builder;
+mod look;
 
 use std::{sync::Arc, time::Duration};
 

@@ -81,6 +81,12 @@ impl fmt::Debug for FunctionId {
     }
 }
 
+impl serde::Serialize for FunctionId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
 /// A text that is not an entry id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an entry id; ids are written `namespace:name`, of letters, digits, `_`, `-`, `.` and `/`")]

@@ -1,24 +1,49 @@
 //! Logs: which lines, in which form, to stderr. What is logged is for those who log.
 
 use anyhow::anyhow;
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+#[cfg(feature = "otlp")]
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 use super::{
     failure::Failure,
     options::{LogFormat, OutputOptions},
     output::stderr_has_colours,
 };
+#[cfg(feature = "otlp")]
+use crate::{CallError, ErrorKind};
 
-/// Logs to stderr from now on; `default` is the filter when none is given.
-pub(super) fn start(options: &OutputOptions, default: &str) -> Result<(), Failure> {
+/// What must be held until the end, so that nothing of what was logged is lost.
+#[must_use]
+pub(super) struct Logging {
+    #[cfg(feature = "otlp")]
+    _exporting: Option<crate::otlp::Exporting>,
+}
+
+/// Logs to stderr from now on; `default` is the filter when none is given. Exports spans where the options say so.
+pub(super) fn start(options: &OutputOptions, default: &str) -> Result<Logging, Failure> {
     let filter = filter(options.log.as_deref().unwrap_or(default))?;
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
-    let started = match options.log_format {
-        LogFormat::Pretty => builder.with_ansi(stderr_has_colours()).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_ansi(false).try_init(),
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match options.log_format {
+        LogFormat::Pretty => lines.with_ansi(stderr_has_colours()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_ansi(false).boxed(),
     };
+    let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter));
+    #[cfg(feature = "otlp")]
+    let (subscriber, logging) = {
+        // An empty variable is one that is not set, as for most programs.
+        let collector = options.otlp.as_deref().filter(|url| !url.is_empty());
+        let export = collector.map(crate::otlp::OtlpLayer::to).transpose();
+        let export = export.map_err(|error| CallError::new(ErrorKind::Invalid, format!("--otlp: {error}")))?;
+        let (layer, exporting) = export.unzip();
+        let layer = layer.map(|layer| layer.with_filter(filter_fn(crate::otlp::is_exported)));
+        (subscriber.with(layer), Logging { _exporting: exporting })
+    };
+    #[cfg(not(feature = "otlp"))]
+    let logging = Logging {};
     // In a process that logs already, this one's logs go where the others go.
-    started.or(Ok(()))
+    drop(subscriber.try_init());
+    Ok(logging)
 }
 
 fn filter(text: &str) -> Result<EnvFilter, Failure> {

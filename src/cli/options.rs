@@ -35,6 +35,10 @@ pub(super) struct OutputOptions {
     /// How log lines look
     #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = true, value_name = "pretty|json")]
     pub(super) log_format: LogFormat,
+    /// An OpenTelemetry collector that spans of calls and requests are sent to, by OTLP over HTTP: http://HOST:PORT
+    #[cfg(feature = "otlp")]
+    #[arg(long, global = true, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub(super) otlp: Option<String>,
 }
 
 /// How results and errors are printed.

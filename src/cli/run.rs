@@ -10,15 +10,12 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, ValueHint};
-use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::net::TcpListener;
 
 use super::{
-    RegistryOptions,
+    RegistryOptions, admin,
     check::pool,
     command,
     failure::Failure,
-    metrics,
     options::{Format, duration},
     output::counted,
     signals::Signals,
@@ -26,7 +23,7 @@ use super::{
 };
 use crate::{
     CallError, ErrorKind, Runtime,
-    http::{self, BindError, Servers, Serving},
+    http::{self, Admin, BindError, Servers, Serving},
     registry::{Command, Diagnostics, Registry, Severity, http::ServerSpec},
 };
 
@@ -61,10 +58,8 @@ pub(super) struct Options {
     /// Show HTTP clients what is otherwise in the log alone, such as backtraces of traps
     #[arg(long, conflicts_with = "command")]
     dev: bool,
-    /// Where to serve Prometheus metrics, at /metrics: HOST:PORT, or `off`. Port 0 takes any that is free. Default is
-    /// 127.0.0.1:9464
-    #[arg(long, value_name = "ADDR", value_parser = metrics_address, conflicts_with = "command")]
-    metrics: Option<MetricsAddress>,
+    #[command(flatten)]
+    admin: admin::ListenerOptions,
     /// How long running calls may take to finish at the end: seconds, or `500ms`, `1m`. Default is 10
     #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "command")]
     drain: Option<Duration>,
@@ -79,29 +74,14 @@ impl Options {
     }
 }
 
-/// Where metrics are served unless the user says otherwise.
-const METRICS_DEFAULT: &str = "127.0.0.1:9464";
-
 /// How long a drain may take unless the user says otherwise.
 const DRAIN_DEFAULT: Duration = Duration::from_secs(10);
 
 /// Entries of a server that the log lists, at most.
 const ENTRIES_SHOWN_MAX: usize = 20;
 
-#[derive(Debug, Clone)]
-enum MetricsAddress {
-    Off,
-    On(String),
-}
-
-fn metrics_address(text: &str) -> Result<MetricsAddress, String> {
-    if text == "off" {
-        return Ok(MetricsAddress::Off);
-    }
-    address(text).map(MetricsAddress::On).map_err(|error| format!("{error}, or `off`"))
-}
-
-fn address(text: &str) -> Result<String, String> {
+/// Reads `HOST:PORT`.
+pub(super) fn address(text: &str) -> Result<String, String> {
     match text.rsplit_once(':') {
         Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(text.to_owned()),
         _ => Err("write HOST:PORT, such as 127.0.0.1:9464 or [::1]:9464".to_owned()),
@@ -121,32 +101,36 @@ pub(super) async fn run(options: Options, format: Format) -> Result<ExitCode, Fa
     }
 }
 
-/// Starts the tree and keeps it until signals end it.
+/// Starts the tree and keeps it until signals end it. Operators are answered from the beginning to the end.
 async fn tree(options: Options) -> Result<ExitCode, Failure> {
     let mut signals = Signals::new().context("signals cannot be heard")?;
-    let metrics = options.metrics.clone().unwrap_or_else(|| MetricsAddress::On(METRICS_DEFAULT.to_owned()));
-    let recorded = match &metrics {
-        MetricsAddress::Off => None,
-        MetricsAddress::On(address) => Some((address, metrics::record()?)),
+    let opened = admin::open(&options.admin, options.dev).await?;
+    let admin = opened.as_ref().map(|opened| opened.admin.clone());
+    let answering = async {
+        match opened {
+            Some(opened) => opened.serve().await,
+            None => pending().await,
+        }
     };
+    tokio::select! {
+        ended = from_start_to_end(&options, admin.as_deref(), &mut signals) => ended,
+        never = answering => match never {},
+    }
+}
+
+async fn from_start_to_end(
+    options: &Options,
+    admin: Option<&Admin>,
+    signals: &mut Signals,
+) -> Result<ExitCode, Failure> {
     let runtime = tokio::select! {
-        runtime = start(&options) => runtime?,
+        runtime = start(options) => runtime?,
         signal = signals.next() => {
             tracing::info!("{signal}: stopped before the tree had started");
             return Ok(ExitCode::SUCCESS);
         }
     };
-    let scrapes = match recorded {
-        None => None,
-        Some((address, handle)) => match metrics::listen(address).await {
-            Ok(listener) => Some((listener, handle)),
-            Err(error) => {
-                runtime.shutdown(Duration::ZERO).await;
-                return Err(error.into());
-            }
-        },
-    };
-    let servers = match bind(&runtime, &options).await {
+    let servers = match bind(&runtime, options).await {
         Ok(servers) => servers,
         Err(failure) => {
             runtime.shutdown(Duration::ZERO).await;
@@ -154,7 +138,7 @@ async fn tree(options: Options) -> Result<ExitCode, Failure> {
         }
     };
     let drain = options.drain.unwrap_or(DRAIN_DEFAULT);
-    let cut_off = serve(&runtime, servers, scrapes, drain, async || signals.next().await).await;
+    let cut_off = serve(&runtime, servers, admin, drain, async || signals.next().await).await;
     Ok(if cut_off == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -176,7 +160,7 @@ async fn start(options: &Options) -> Result<Runtime, Failure> {
 /// Listens for all servers of the registry.
 async fn bind(runtime: &Runtime, options: &Options) -> Result<Servers, Failure> {
     let specs = runtime.registry().map(Registry::servers).unwrap_or_default();
-    let how = http::Options { listen: options.listen.clone(), dev: options.dev };
+    let how = http::Options { listen: options.listen.clone(), dev: options.dev, ..http::Options::default() };
     let error = match Servers::bind(runtime, specs, &how).await {
         Ok(servers) => return Ok(servers),
         Err(error) => error,
@@ -206,43 +190,28 @@ fn log_address(spec: &ServerSpec, address: SocketAddr) {
     tracing::info!(server, "listening on {scheme}://{address} ({shown}{more})");
 }
 
-/// Serves HTTP and metrics until `stop` says for the first time, with a word on why, that the run ends; then drains, and
-/// ends the tree. When `stop` says so again, the drain is over. Returns how many requests and calls were cut off.
+/// Serves HTTP until `stop` says for the first time, with a word on why, that the run ends; then drains, and ends the tree.
+/// When `stop` says so again, the drain is over. Returns how many requests and calls were cut off.
 pub async fn serve(
     runtime: &Runtime,
     servers: Servers,
-    scrapes: Option<(TcpListener, PrometheusHandle)>,
+    admin: Option<&Admin>,
     drain: Duration,
-    stop: impl AsyncFnMut() -> &'static str,
+    mut stop: impl AsyncFnMut() -> &'static str,
 ) -> usize {
-    if let Some(address) = scrapes.as_ref().and_then(|(listener, _)| listener.local_addr().ok()) {
-        tracing::info!("metrics on http://{address}/metrics");
-    }
     let specs = runtime.registry().map(Registry::servers).unwrap_or_default();
     for (spec, (_, address)) in specs.iter().zip(servers.addresses()) {
         log_address(spec, address);
     }
-    let serving = servers.serve();
-    let scrapes = async {
-        match scrapes {
-            Some((listener, handle)) => metrics::serve(listener, handle).await,
-            None => pending().await,
-        }
-    };
-    tokio::select! {
-        cut_off = until_stopped(runtime, serving, drain, stop) => cut_off,
-        never = scrapes => match never {},
+    let mut serving = servers.serve();
+    if let Some(admin) = admin {
+        admin.ready(runtime);
     }
-}
-
-async fn until_stopped(
-    runtime: &Runtime,
-    mut serving: Serving,
-    drain: Duration,
-    mut stop: impl AsyncFnMut() -> &'static str,
-) -> usize {
     let why = stop().await;
     tracing::info!("{why}: no new calls; running calls have {drain:?} to finish, a second signal stops at once");
+    if let Some(admin) = admin {
+        admin.draining();
+    }
     let (requests, calls) = tokio::select! {
         left = end(runtime, &mut serving, drain) => left,
         why = stop() => {

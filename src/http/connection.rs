@@ -30,7 +30,7 @@ use crate::{
     registry::http::{ServerSpec, Timeouts},
 };
 
-/// Connections of one server at once. More wait to be accepted.
+/// Connections of one server at once, unless [`Options`] say otherwise. More wait to be accepted.
 pub const CONNECTIONS_MAX: usize = 10_000;
 
 /// The head of a request, in bytes. A larger one is answered 431.
@@ -54,6 +54,7 @@ pub(super) struct Site {
     pub(super) routes: Routes,
     pub(super) timeouts: Timeouts,
     pub(super) dev: bool,
+    pub(super) connections_max: usize,
     http: auto::Builder<Streams>,
     tls: Option<TlsAcceptor>,
 }
@@ -72,7 +73,9 @@ impl Site {
             .max_concurrent_streams(STREAMS_MAX)
             .max_header_list_size(HEAD_BYTES_MAX as u32);
         let tls = spec.tls.as_ref().map(|tls| acceptor(spec.id.as_ref(), tls)).transpose()?;
-        Ok(Self { routes: Routes::new(runtime, spec)?, timeouts, dev: options.dev, http, tls })
+        let routes = Routes::new(runtime, spec)?;
+        let connections_max = options.connections.max(1);
+        Ok(Self { routes, timeouts, dev: options.dev, connections_max, http, tls })
     }
 
     pub(super) fn is_tls(&self) -> bool {

@@ -2,7 +2,7 @@
 
 mod content;
 mod mapped;
-mod payload;
+pub(super) mod payload;
 mod query;
 mod request;
 mod response;

@@ -2,13 +2,19 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use greenroom_actors::call::trace::TraceParent;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use tracing::{Span, field::Empty};
 use uuid::{NoContext, Timestamp, Uuid};
 
 /// A request's id, from clients and to them.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const TRACEPARENT: &str = "traceparent";
+
+/// The target of the spans of requests, at level DEBUG: `trace_id`, `span_id`, `parent_id`, and fields with the names that
+/// OpenTelemetry has for them.
+pub const SPAN_TARGET: &str = "greenroom::http";
 
 /// The size of a client's own `x-request-id`, in bytes. Longer ones are replaced.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -48,26 +54,38 @@ pub(super) fn request_id(headers: &HeaderMap) -> (HeaderValue, String) {
     (HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("")), text.to_owned())
 }
 
-/// The trace that a request belongs to, when the client says so as W3C Trace Context has it, once.
-pub(super) fn traceparent(headers: &HeaderMap) -> Option<String> {
+/// Where in a trace a request comes from, when the client says so as W3C Trace Context has it, once.
+pub(super) fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
     let mut values = headers.get_all(TRACEPARENT).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
-    value.to_str().ok().filter(|text| is_traceparent(text)).map(str::to_owned)
+    value.to_str().ok()?.parse().ok()
 }
 
-fn is_traceparent(text: &str) -> bool {
-    let mut parts = text.split('-');
-    let mut hex = |len: usize| {
-        parts
-            .next()
-            .filter(|part| part.len() == len && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
-    };
-    let (Some(version), Some(trace), Some(parent), Some(_flags)) = (hex(2), hex(32), hex(16), hex(2)) else {
-        return false;
-    };
-    let is_zero = |part: &str| part.bytes().all(|byte| byte == b'0');
-    // Later versions may say more.
-    version != "ff" && !is_zero(trace) && !is_zero(parent) && (version != "00" || parts.next().is_none())
+/// The span of a request, and where in a trace it is: a new one when spans are recorded, else what the client said.
+pub(super) fn span(
+    method: &'static str,
+    path: &str,
+    request_id: &str,
+    parent: Option<TraceParent>,
+) -> (Span, Option<TraceParent>) {
+    if !tracing::span_enabled!(target: SPAN_TARGET, tracing::Level::DEBUG) {
+        return (Span::none(), parent);
+    }
+    let own = parent.map_or_else(TraceParent::root, TraceParent::child);
+    let span = tracing::debug_span!(
+        target: SPAN_TARGET,
+        "request",
+        http.request.method = method,
+        url.path = path,
+        request_id,
+        trace_id = format_args!("{:032x}", own.trace_id),
+        span_id = format_args!("{:016x}", own.span_id),
+        flags = own.flags,
+        parent_id = parent.map(|parent| tracing::field::display(format!("{:016x}", parent.span_id))),
+        http.route = Empty,
+        http.response.status_code = Empty,
+    );
+    (span, Some(own))
 }
 
 #[cfg(test)]
@@ -76,25 +94,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn traces_are_as_w3c_has_them() {
+    fn a_trace_is_said_once() {
         let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        assert!(is_traceparent(good));
-        assert!(is_traceparent("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more"));
-        for bad in [
-            "",
-            "00",
-            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
-            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
-            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
-        ] {
-            assert!(!is_traceparent(bad), "{bad}");
-        }
         let mut headers = HeaderMap::new();
         headers.append(TRACEPARENT, good.parse().unwrap());
-        assert_eq!(traceparent(&headers).as_deref(), Some(good));
+        assert_eq!(traceparent(&headers), Some(good.parse().unwrap()));
         headers.append(TRACEPARENT, good.parse().unwrap());
         assert_eq!(traceparent(&headers), None);
     }

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{
-    connection::{CONNECTIONS_MAX, Site, connected},
+    connection::{Site, connected},
     server::Stage,
 };
 
@@ -20,7 +20,10 @@ const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// Accepts until the stage says otherwise; then waits for the connections. Returns how many requests were cut off.
 pub(super) async fn listen(site: Arc<Site>, listener: TcpListener, mut stages: watch::Receiver<Stage>) -> usize {
+    let connections_max = site.connections_max;
     let mut connections = JoinSet::new();
+    // Whether the last one could not be accepted, so that the log says it once and not all the time.
+    let mut failing = false;
     let all = stages.clone();
     let accept = |connections: &mut JoinSet<usize>, stream: TcpStream, peer: SocketAddr| {
         connections.spawn(connected(site.clone(), stream, peer, all.clone()));
@@ -29,11 +32,17 @@ pub(super) async fn listen(site: Arc<Site>, listener: TcpListener, mut stages: w
         tokio::select! {
             // Nobody tells of the end when the servers are dropped.
             _ = stages.changed() => break,
-            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
-                Ok((stream, peer)) => accept(&mut connections, stream, peer),
+            accepted = listener.accept(), if connections.len() < connections_max => match accepted {
+                Ok((stream, peer)) => {
+                    failing = false;
+                    accept(&mut connections, stream, peer);
+                }
                 Err(error) if of_one_connection(&error) => {}
                 Err(error) => {
-                    tracing::warn!(target: "greenroom::http", %error, "connections cannot be accepted");
+                    if !failing {
+                        tracing::warn!(target: "greenroom::http", %error, "connections cannot be accepted");
+                    }
+                    failing = true;
                     sleep(ACCEPT_AGAIN_AFTER).await;
                 }
             },
@@ -44,7 +53,7 @@ pub(super) async fn listen(site: Arc<Site>, listener: TcpListener, mut stages: w
     }
     // Whoever has connected by now is still answered; whoever comes later is refused.
     if let Ok(listener) = listener.into_std() {
-        while connections.len() < CONNECTIONS_MAX
+        while connections.len() < connections_max
             && let Ok((stream, peer)) = listener.accept()
         {
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));

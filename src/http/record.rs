@@ -2,10 +2,14 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
-use greenroom_actors::ErrorKind;
+use greenroom_actors::{ErrorKind, call::trace::TraceParent};
 use http::{HeaderValue, Method, StatusCode, Uri};
 
-use super::{BodyError, Client, connection::Site, metrics::method_label, problem::Problem, timeouts::Activity};
+use tracing::Span;
+
+use super::{
+    BodyError, Client, connection::Site, identity, metrics::method_label, problem::Problem, timeouts::Activity,
+};
 
 /// Why a response is an error, for the log: an extension of the response.
 #[derive(Debug, Clone)]
@@ -33,6 +37,7 @@ pub(super) struct Record {
     client: Client,
     status: Option<StatusCode>,
     failure: Option<Failure>,
+    span: Span,
     /// Whether the whole response was given away.
     whole: bool,
 }
@@ -59,8 +64,17 @@ impl Record {
             client,
             status: None,
             failure: None,
+            span: Span::none(),
             whole: false,
         }
+    }
+
+    /// Makes it a span of the trace that the client says it is in, where spans are recorded. Gives back where in a trace
+    /// its calls are.
+    pub(super) fn begin(&mut self, request_id: &str, parent: Option<TraceParent>) -> Option<TraceParent> {
+        let (span, own) = identity::span(self.method, self.uri.path(), request_id, parent);
+        self.span = span;
+        own
     }
 
     /// Who sent it, as far as the connection tells.
@@ -92,6 +106,10 @@ impl Drop for Record {
         let took = self.started.elapsed();
         let metrics = self.site.routes.metrics(self.route);
         metrics.answered(self.method, self.status, took);
+        if !self.span.is_none() {
+            self.span.record("http.route", metrics.route());
+            self.span.record("http.response.status_code", self.status.map_or(499, |status| status.as_u16()));
+        }
         macro_rules! log {
             ($level:ident, $message:literal) => {
                 tracing::$level!(

@@ -4,7 +4,9 @@
 //! The most specific path wins, then the method decides: a path whose methods are others is answered 405. Paths are matched
 //! as they are sent, and parameters decoded afterwards, so that `%2F` is part of a parameter. A `/` at the end makes
 //! another path. `{rest...}` is everything that is left, which may be nothing: `/files/{rest...}` takes `/files/`.
+//! What no endpoint takes may be static files.
 
+mod mounts;
 mod pattern;
 
 use std::collections::BTreeMap;
@@ -13,13 +15,17 @@ use greenroom_actors::spec::FunctionId;
 use http::{HeaderValue, Method, StatusCode, header::ALLOW};
 use percent_encoding::percent_decode_str;
 
-use self::pattern::Pattern;
+use self::{
+    mounts::{Mount, Mounts},
+    pattern::Pattern,
+};
 use super::{
     endpoint::Endpoint,
     metrics::{NO_ROUTE, RouteMetrics},
     middleware::{Stack, stack},
     problem::Problem,
     server::BindError,
+    static_files::StaticFiles,
 };
 use crate::{
     Runtime,
@@ -34,7 +40,8 @@ pub(super) struct Routes {
     prefixes: Vec<(String, usize)>,
     /// The middleware of the routers, in the order of the spec.
     stacks: Vec<Option<Stack>>,
-    /// Of the endpoints, in their order; then of what no route took.
+    mounts: Mounts,
+    /// Of the endpoints, in their order; then of the static files; then of what no route took.
     metrics: Vec<RouteMetrics>,
 }
 
@@ -70,6 +77,8 @@ pub(super) struct Found {
 pub(super) enum Target {
     /// An endpoint, and the parameters of the path.
     Endpoint(usize, Vec<(String, String)>),
+    /// Static files.
+    Files(usize),
     /// Nobody: the methods of the path are the answer, where the path has some.
     Options(Option<HeaderValue>),
     /// Nobody.
@@ -126,13 +135,19 @@ impl Routes {
         let mut prefixes: Vec<_> =
             spec.routers.iter().enumerate().map(|(index, router)| (router.prefix.clone(), index)).collect();
         prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        let mounts = Mounts::new(&spec.statics);
+        metrics.extend(mounts.labels().map(RouteMetrics::new));
         metrics.push(RouteMetrics::new(NO_ROUTE));
         let stacks = spec.routers.iter().map(stack).collect::<Result<_, _>>()?;
-        Ok(Self { paths, endpoints, prefixes, stacks, metrics })
+        Ok(Self { paths, endpoints, prefixes, stacks, mounts, metrics })
     }
 
     pub(super) fn endpoint(&self, index: usize) -> &Route {
         &self.endpoints[index]
+    }
+
+    pub(super) fn files(&self, index: usize) -> &Mount {
+        self.mounts.get(index)
     }
 
     /// The middleware of a router, where it has some.
@@ -152,8 +167,17 @@ impl Routes {
     /// What a request is for. `path` is as it was sent.
     pub(super) fn find(&self, method: &Method, path: &str) -> Found {
         match self.paths.at(path) {
-            Ok(matched) => self.by_method(method, matched.value, || matched.params.iter().map(|(_, value)| value)),
+            Ok(matched) => {
+                let found = self.by_method(method, matched.value, || matched.params.iter().map(|(_, value)| value));
+                // An endpoint that takes a POST does not hide the file of its path.
+                let reads = matches!(*method, Method::GET | Method::HEAD);
+                let file = (reads && found.route == self.no_route()).then(|| self.file(method, path)).flatten();
+                file.unwrap_or(found)
+            }
             Err(_) => {
+                if let Some(file) = self.file(method, path) {
+                    return file;
+                }
                 let target = match (path, method) {
                     ("*", &Method::OPTIONS) => Target::Options(None),
                     _ => Target::Refused(Problem::new(StatusCode::NOT_FOUND, format!("nothing is at {path}"))),
@@ -161,6 +185,16 @@ impl Routes {
                 Found { router: self.router_of(path), ..self.nobody(target) }
             }
         }
+    }
+
+    /// The static files that a path is of.
+    fn file(&self, method: &Method, path: &str) -> Option<Found> {
+        let index = self.mounts.find(path)?;
+        let target = match *method {
+            Method::OPTIONS => Target::Options(Some(HeaderValue::from_static(StaticFiles::METHODS))),
+            _ => Target::Files(index),
+        };
+        Some(Found { router: None, route: self.endpoints.len() + index, target })
     }
 
     fn by_method<'a, P>(&self, method: &Method, node: &Node, params: impl FnOnce() -> P) -> Found

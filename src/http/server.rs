@@ -6,16 +6,27 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use greenroom_actors::spec::FunctionId;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::timeout};
 
-use super::{connection::Site, listener::listen};
+use super::{
+    connection::{CONNECTIONS_MAX, Site},
+    listener::listen,
+};
 use crate::{Runtime, registry::http::ServerSpec};
 
 /// How servers are served, beyond what the registry says.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Where the default server listens, `host:port`, in place of [`ServerSpec::ADDRESS`]. Default is none.
     pub listen: Option<String>,
     /// Whether clients see what is otherwise in the log alone, such as backtraces. Default is false.
     pub dev: bool,
+    /// Connections of each server at once. More wait to be accepted. Default is [`CONNECTIONS_MAX`].
+    pub connections: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { listen: None, dev: false, connections: CONNECTIONS_MAX }
+    }
 }
 
 /// Why servers cannot be served. None of them listens then.

@@ -60,7 +60,12 @@ pub(super) async fn respond(
             body = inbound(incoming, bytes_max, site.timeouts.read);
         }
     }
-    let context = Context { request_id: Some(id_text), traceparent: traceparent(&head.headers), ..Context::default() };
+    let traceparent = record.begin(&id_text, traceparent(&head.headers));
+    let context = Context {
+        request_id: Some(id_text),
+        traceparent: traceparent.map(|trace| trace.to_string()),
+        ..Context::default()
+    };
     head.extensions.insert(record.client());
     let request = Request::from_parts(head, Routed { site: site.clone(), body, target, context });
     let mut response = match router.and_then(|router| site.routes.stack(router)) {
@@ -95,6 +100,7 @@ pub(super) async fn dispatch(request: Request<Routed>) -> Response<Body> {
             let request = Request::from_parts(head, body);
             site.routes.endpoint(endpoint).endpoint.answer(request, params, context).await
         }
+        Target::Files(index) => site.routes.files(index).answer(&head).await,
         Target::Options(allow) => {
             let mut response = Response::new(Body::default());
             *response.status_mut() = StatusCode::NO_CONTENT;

@@ -33,6 +33,9 @@ struct Files {
 }
 
 impl StaticFiles {
+    /// What is answered, as `Allow` has it. OPTIONS is the business of the routes.
+    pub(super) const METHODS: &str = "GET, HEAD, OPTIONS";
+
     /// Takes what an entry says. The directory is opened for each request, so that it may be replaced by another.
     pub(super) fn new(spec: &StaticSpec) -> Self {
         let StaticSpec { id: _, path: _, directory, index, spa, cache } = spec.clone();
@@ -46,8 +49,11 @@ impl StaticFiles {
     /// 416; 500 when the system cannot open it, which the log tells more of.
     pub(super) async fn answer(&self, request: &request::Parts, below: &str) -> Result<Response<Body>, Problem> {
         if !matches!(request.method, Method::GET | Method::HEAD) {
-            let mut problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("files take no {}", request.method));
-            problem.headers.push((header::ALLOW, HeaderValue::from_static("GET, HEAD")));
+            let mut problem = Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                format!("{} is not answered here; allowed: {}", request.method, Self::METHODS),
+            );
+            problem.headers.push((header::ALLOW, HeaderValue::from_static(Self::METHODS)));
             return Err(problem);
         }
         let target = Target::of(request.uri.path(), below).ok_or_else(not_found)?;

@@ -32,12 +32,12 @@ impl ServerSpec {
 /// How long the connections of a server may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From a connection's start, or the last response, to the last byte of a request's head; and between two pieces of a
-    /// request's body. Default is 30 s.
+    /// From a connection's start to the end of its first head; from the first byte of a later head to its end, on HTTP/1.1;
+    /// and between two pieces of a request's body. Default is 30 s.
     pub read: Duration,
     /// Between two pieces of a response that the client takes. Default is 30 s.
     pub write: Duration,
-    /// How long a connection without requests stays open. Default is 60 s.
+    /// From the end of a response to the next request. Default is 60 s.
     pub idle: Duration,
 }
 

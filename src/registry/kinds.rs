@@ -59,7 +59,8 @@ const LIMITS: &[Field] = &[
     Field::new("max_result_bytes", Count { min: 1, max: BYTES_MAX }, "Size of a result, in bytes.").default("67108864"),
     Field::new("max_module_bytes", Count { min: 8, max: BYTES_MAX }, "Size of the module or component, in bytes.")
         .default("268435456"),
-    Field::new("max_body_bytes", Count { min: 1, max: BYTES_MAX }, "Size of an HTTP request's body, in bytes."),
+    Field::new("max_body_bytes", Count { min: 1, max: BYTES_MAX }, "Size of an HTTP request's body, in bytes.")
+        .default("8388608"),
 ];
 
 const ENV_BINDING: &[Field] = &[

@@ -1,5 +1,6 @@
 //! The program as its users run it: how the commands are started here, and what all of them have in common.
 
+mod admin;
 pub mod bench;
 pub mod call;
 pub mod check;

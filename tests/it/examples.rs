@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Every registry among the examples, below their folder.
-const ROOTS: [&str; 17] = [
+const ROOTS: [&str; 18] = [
     "answer",
     "commands",
     "compute",
@@ -33,6 +33,7 @@ const ROOTS: [&str; 17] = [
     "http-greet",
     "http-native",
     "http-routes",
+    "http-static",
     "limits",
     "network",
     "pipeline",
@@ -185,6 +186,7 @@ every_readme! {
     the_commands_of_http_greet_do_what_its_readme_says: "http-greet",
     the_commands_of_http_native_do_what_its_readme_says: "http-native",
     the_commands_of_http_routes_do_what_its_readme_says: "http-routes",
+    the_commands_of_http_static_do_what_its_readme_says: "http-static",
     the_commands_of_javascript_do_what_its_readme_says: "javascript",
     the_commands_of_limits_do_what_its_readme_says: "limits",
     the_commands_of_network_do_what_its_readme_says: "network",

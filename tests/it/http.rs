@@ -1,11 +1,13 @@
 //! HTTP through sockets: the servers that tests start, the functions behind them, and clients that say what they want.
 
+mod admin;
 mod bounds;
 mod calls;
 mod middleware;
 mod native;
 mod records;
 mod routes;
+mod static_files;
 mod stop;
 mod timeouts;
 mod tls;

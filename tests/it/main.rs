@@ -7,6 +7,7 @@ mod examples;
 mod guests;
 mod http;
 mod library;
+mod otlp;
 mod registry;
 mod registry_diagnostics;
 mod registry_environment;

@@ -427,7 +427,7 @@ fn faults_of_routers() {
         entries(name, &"  - {name: r, kind: http.router, FIELDS}\n".replace("FIELDS", fields))
     };
     let cors = |name: &'static str, options: &str| {
-        case(name, &format!("middleware: [cors, ratelimit, real_ip, compress], options: {{{options}}}"))
+        case(name, &format!("middleware: [real_ip, cors, ratelimit, compress], options: {{{options}}}"))
     };
     let services = "  - {name: a, kind: http.service, addr: ':1'}\n  - {name: b, kind: http.service, addr: ':2'}\n";
     let text = report(&[

@@ -322,6 +322,17 @@ fn middleware_keeps_its_order() {
     assert!(router("prefix: /").middleware.is_empty());
 }
 
+#[test]
+fn a_limit_that_would_count_proxies_is_warned_of() {
+    let warnings = |middleware: &str| {
+        let root = Root::with(&format!("entries:\n  - {{name: r, kind: http.router, middleware: [{middleware}]}}\n"));
+        let (_, diagnostics) = root.read();
+        diagnostics.iter().map(|warning| warning.field().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(warnings("ratelimit, cors, real_ip"), ["middleware[0]"]);
+    assert!(warnings("real_ip, ratelimit").is_empty() && warnings("ratelimit").is_empty());
+}
+
 /// The only middleware of a router with these options.
 fn only(name: &str, options: &str) -> Middleware {
     router(&format!("middleware: [{name}], options: {{{options}}}")).middleware[0].clone()
@@ -434,6 +445,8 @@ fn the_schema_tells_the_defaults_that_a_load_gives() {
     assert_eq!(RateLimitSpec::REQUESTS.to_string(), option("ratelimit.requests"));
     assert_eq!((RateLimitSpec::WINDOW, option("ratelimit.window").as_str()), (Duration::from_secs(60), "1m"));
     assert_eq!(default_of("http.service", "addr"), ServerSpec::ADDRESS);
+    let body = default_of("function.wasm", "limits/properties/max_body_bytes");
+    assert_eq!(body, EndpointSpec::BODY_BYTES_MAX.to_string());
     let seconds = |name: &str| default_of("http.service", &format!("timeouts/properties/{name}"));
     let Timeouts { read, write, idle } = Timeouts::default();
     for (name, value) in [("read", read), ("write", write), ("idle", idle)] {

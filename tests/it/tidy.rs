@@ -16,15 +16,16 @@ const SOURCES: [&str; 2] = ["src", "actors/src"];
 const ALL: [&str; 5] = ["src", "actors/src", "tests", "actors/tests", "examples"];
 
 /// What the modules of `greenroom-actors` may name of each other: a whole module that is below them, or one item.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("spec", &[]),
     ("call", &[]),
-    ("metrics", &["call"]),
+    ("tree", &["call", "spec"]),
+    ("metrics", &["call", "tree"]),
     ("threads", &[]),
     ("pool", &["spec"]),
     ("executor", &["call"]),
     ("wasm", &["call", "executor", "spec", "metrics"]),
-    ("dispatcher", &["call", "executor", "metrics", "pool", "spec"]),
+    ("dispatcher", &["call", "executor", "metrics", "pool", "spec", "tree"]),
     ("worker", &["call", "executor", "metrics", "pool", "spec"]),
     ("directory", &["call", "dispatcher", "executor", "metrics", "spec"]),
     ("exchange", &["call", "directory", "executor"]),
@@ -45,6 +46,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
             "root",
             "spec",
             "threads",
+            "tree",
             "wasm",
         ],
     ),

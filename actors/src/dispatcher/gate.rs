@@ -76,6 +76,11 @@ impl Gate {
         self.room.close();
     }
 
+    /// Calls that may run or wait.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity as usize
+    }
+
     /// Calls that run or wait.
     pub(crate) fn inside(&self) -> usize {
         (self.capacity as usize).saturating_sub(self.room.available_permits())

@@ -10,6 +10,7 @@ use ractor::{ActorRef, RpcReplyPort};
 use crate::{
     call::{Answer, CallError, CallOptions, Context, Payload, Reply, stopped},
     pool::WorkerId,
+    tree::PoolNode,
     worker::{Pulse, WorkerMessage},
 };
 
@@ -39,6 +40,7 @@ pub(super) enum Message {
     CannotStart { worker: WorkerId, error: CallError },
     Down { worker: WorkerId, crash: Option<String> },
     MakeRoom,
+    Look(RpcReplyPort<PoolNode>),
     Tick,
 }
 
@@ -128,6 +130,11 @@ impl CallMessage {
     /// Others wait for a place among all instances.
     pub(crate) fn make_room() -> Self {
         Self(Message::MakeRoom)
+    }
+
+    /// Somebody wants to see the pool.
+    pub(crate) fn look(port: RpcReplyPort<PoolNode>) -> Self {
+        Self(Message::Look(port))
     }
 
     pub(super) fn tick() -> Self {

@@ -48,6 +48,11 @@ impl Pulse {
         }
     }
 
+    /// How long the worker has been there.
+    pub(crate) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.born)
+    }
+
     /// A call starts now.
     pub(super) fn start(&self, call: CallId) {
         self.started.store(self.nanos(Instant::now()), Ordering::Relaxed);

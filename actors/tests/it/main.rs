@@ -7,6 +7,7 @@ mod calls;
 mod deadlines;
 mod funcs;
 mod handling;
+mod looking;
 mod metrics;
 mod overload;
 mod pools;

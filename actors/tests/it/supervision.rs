@@ -168,8 +168,8 @@ async fn everything_that_keeps_functions_from_running_is_told_at_once() {
 
 /// An executor whose instances can be made only while it is well, and which panics when it is told to.
 #[derive(Default)]
-struct Moody {
-    well: AtomicBool,
+pub struct Moody {
+    pub well: AtomicBool,
     made: AtomicUsize,
 }
 
@@ -200,7 +200,7 @@ impl Instance for MoodyInstance {
     }
 }
 
-fn moody(id: &str, moody: &Arc<Moody>, pool: PoolSpec) -> FunctionSpec {
+pub fn moody(id: &str, moody: &Arc<Moody>, pool: PoolSpec) -> FunctionSpec {
     FunctionSpec { id: id.parse().unwrap(), code: Code::Custom(moody.clone()), pool, limits: Limits::default() }
 }
 

@@ -11,7 +11,7 @@ use crate::http::{Body, full, problem::Problem};
 ///
 /// # Errors
 /// 415 for what is said to be no JSON, 400 for what is no array.
-pub(super) async fn arguments(headers: &HeaderMap, body: Body) -> Result<Vec<Value>, Problem> {
+pub(in crate::http) async fn arguments(headers: &HeaderMap, body: Body) -> Result<Vec<Value>, Problem> {
     let content = Content::read(body, headers).await?;
     if content.is_empty() {
         return Ok(Vec::new());
@@ -37,7 +37,7 @@ pub(super) async fn arguments(headers: &HeaderMap, body: Body) -> Result<Vec<Val
 }
 
 /// The response with a result.
-pub(super) fn response(result: &Value) -> Response<Body> {
+pub(in crate::http) fn response(result: &Value) -> Response<Body> {
     let json = Bytes::from(result.to_string());
     let mut response = Response::new(full(json));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -117,7 +117,7 @@ async fn a_head_is_answered_like_a_get_without_its_body() {
 async fn other_methods_are_told_which_are_allowed() {
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "PURGE"] {
         let answer = Site::new().ask(method, "/a.txt", &[]).await;
-        assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD"));
+        assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD, OPTIONS"));
     }
 }
 

@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
-use greenroom::{CallOptions, ErrorKind, Runtime, cli::run::serve, http::Servers};
+use greenroom::{
+    CallOptions, ErrorKind, Runtime,
+    cli::{admin::Opened, run::serve},
+    http::Servers,
+};
 use prometheus_parse::{Scrape, Value};
 use serde_json::json;
 
@@ -23,22 +27,22 @@ pub fn signal(child: &Child, name: &str) {
 }
 
 /// A run that is going on.
-struct Running {
-    child: Child,
+pub struct Running {
+    pub child: Child,
     stderr: BufReader<ChildStderr>,
     /// What it has logged so far.
-    log: String,
+    pub log: String,
 }
 
 impl Running {
-    fn start(args: &[&str]) -> Self {
+    pub fn start(args: &[&str]) -> Self {
         let mut child = program().arg("run").args(args).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         Self { child, stderr, log: String::new() }
     }
 
     /// The line of the log that has this text.
-    fn wait_for(&mut self, text: &str) -> String {
+    pub fn wait_for(&mut self, text: &str) -> String {
         loop {
             let mut line = String::new();
             let read = self.stderr.read_line(&mut line).unwrap();
@@ -57,12 +61,12 @@ impl Running {
         (address.to_owned(), line)
     }
 
-    fn metrics_address(&mut self) -> String {
+    pub fn metrics_address(&mut self) -> String {
         let line = self.wait_for("metrics on http://");
         line.split("http://").nth(1).unwrap().trim().strip_suffix("/metrics").unwrap().to_owned()
     }
 
-    fn end(mut self, name: &str) -> (ExitStatus, String) {
+    pub fn end(mut self, name: &str) -> (ExitStatus, String) {
         signal(&self.child, name);
         self.stderr.read_to_string(&mut self.log).unwrap();
         (self.child.wait().unwrap(), std::mem::take(&mut self.log))
@@ -78,9 +82,14 @@ impl Drop for Running {
 }
 
 /// Head and body of the answer to a request.
-fn request(address: &str, request: &str) -> (String, String) {
+pub fn request(address: &str, request: &str) -> (String, String) {
+    exchange(address, &format!("{request} HTTP/1.1\r\nHost: {address}\r\n\r\n"))
+}
+
+/// Head and body of the answer to a request that is written out.
+pub fn exchange(address: &str, request: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.write_all(format!("{request} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -92,7 +101,10 @@ fn request(address: &str, request: &str) -> (String, String) {
 fn a_run_logs_what_it_started_serves_metrics_and_stops_on_sigterm() {
     let listen = ["--listen", "127.0.0.1:0"];
     let mut run = Running::start(&[&["--metrics", "127.0.0.1:0"][..], &listen, &["document/entries"]].concat());
+    // Before anything is compiled.
     let address = run.metrics_address();
+    assert!(!run.log.contains("started"), "{}", run.log);
+    run.wait_for("6 functions started");
     for part in [
         "function=myns:compute signature=\"func(a: s32, b: s32) -> s32\" pool=\"lazy, up to 4\"",
         "6 functions started",
@@ -171,7 +183,7 @@ fn post(address: &str, path: &str, body: &str) -> (String, String) {
 }
 
 /// A registry with a function that traps, and one that never ends, behind endpoints.
-fn faulty() -> Root {
+pub fn faulty() -> Root {
     Root::with(
         "entries:
   - {name: trap, kind: function.wat, source: '(module (func (export \"trap\") unreachable))', method: trap, transport: wasi-http}
@@ -227,6 +239,27 @@ fn requests_that_outlast_the_drain_are_cut_off_and_counted() {
     assert_eq!(status.code(), Some(1), "{log}");
     assert!(log.contains("1 request and ") && log.contains(" cut off"), "{log}");
     assert!(TcpStream::connect(&address).is_err());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_out_of_file_descriptors_waits_for_some() {
+    let program = env!("CARGO_BIN_EXE_greenroom");
+    let script =
+        format!("ulimit -n 60; exec {program} run --no-cache --metrics off --listen 127.0.0.1:0 document/entries");
+    let mut child =
+        Command::new("sh").args(["-c", &script]).current_dir(EXAMPLES).stderr(Stdio::piped()).spawn().unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut run = Running { child, stderr, log: String::new() };
+    let (address, _) = run.address();
+    let many: Vec<_> = (0..100).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    run.wait_for("connections cannot be accepted");
+    drop(many);
+    let (head, _) = post(&address, "/api/greet", "World");
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    let (_, log) = run.end("TERM");
+    // Said when it begins, and perhaps again when it goes back and forth.
+    assert!(log.matches("connections cannot be accepted").count() < 50, "{log}");
 }
 
 #[test]
@@ -327,9 +360,11 @@ async fn a_second_signal_ends_the_drain_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scrape_tells_of_the_calls_there_were() {
-    let metrics = greenroom::cli::metrics::record().unwrap();
-    let listener = greenroom::cli::metrics::listen("127.0.0.1:0").await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
+    let opened = Opened::new(listener, None, false).unwrap();
+    let admin = opened.admin.clone();
+    let answering = tokio::spawn(opened.serve());
     let runtime = Runtime::builder().name("scraped").registry(format!("{EXAMPLES}/pipeline")).start().await.unwrap();
     for users in [json!([]), json!("no list")] {
         drop(runtime.call_json("pipeline:filter_active", vec![users], CallOptions::default()).await);
@@ -345,8 +380,8 @@ async fn a_scrape_tells_of_the_calls_there_were() {
         drop(end);
         scraped.unwrap().1
     };
-    let (body, _) =
-        tokio::join!(scrape, serve(&runtime, Servers::default(), Some((listener, metrics)), Duration::ZERO, stop));
+    let (body, _) = tokio::join!(scrape, serve(&runtime, Servers::default(), Some(&admin), Duration::ZERO, stop));
+    answering.abort();
     let scrape = Scrape::parse(body.lines().map(|line| Ok(line.to_owned()))).unwrap();
     let of_function = scrape.samples.iter().filter(|s| s.labels.get("function") == Some("pipeline:filter_active"));
     let of_function: Vec<_> = of_function.collect();

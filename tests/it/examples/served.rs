@@ -25,7 +25,7 @@ impl Served {
             let name = format!("served-{}", root.file_name().unwrap().display());
             let runtime = Runtime::builder().name(name).guest_threads(1).instances_max(100).registry(root);
             let runtime = runtime.start().await.unwrap();
-            let options = Options { listen: Some("127.0.0.1:0".to_owned()), dev: false };
+            let options = Options { listen: Some("127.0.0.1:0".to_owned()), ..Options::default() };
             let servers = Servers::bind(&runtime, runtime.registry().unwrap().servers(), &options).await.unwrap();
             (runtime, servers)
         });

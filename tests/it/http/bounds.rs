@@ -1,12 +1,15 @@
 //! How much a request may be.
 
+use std::time::Duration;
+
 use greenroom::{
-    http::{HEAD_BYTES_MAX, HEADERS_MAX, URI_BYTES_MAX},
+    http::{HEAD_BYTES_MAX, HEADERS_MAX, Options, STREAMS_MAX, URI_BYTES_MAX},
     registry::http::EndpointSpec,
 };
 use serde_json::json;
+use tokio::io::AsyncReadExt;
 
-use super::{body, clients, endpoint, plain, router, serve, server};
+use super::{body, clients, endpoint, plain, router, serve, serve_with, server};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_is_too_large_is_refused() {
@@ -65,4 +68,39 @@ async fn a_body_that_is_too_large_is_refused_when_its_length_is_told_and_when_it
     // Nor asked for.
     let answer = stage.raw("POST /echo HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 6\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_connections_than_a_server_has_wait_until_one_is_over() {
+    let options = Options { connections: 2, ..Options::default() };
+    let stage = serve_with("http-connections", plain(), &options).await;
+    let mut first = stage.connect().await;
+    let mut second = stage.connect().await;
+    for raw in [&mut first, &mut second] {
+        raw.send("GET /hello HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        assert_eq!(raw.response().await.1, "\"hello\"");
+    }
+    let mut third = stage.connect().await;
+    third.send("GET /hello HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let early = tokio::time::timeout(Duration::from_millis(300), third.0.readable()).await;
+    assert!(early.is_err(), "it was accepted");
+    drop(first);
+    assert_eq!(third.response().await.1, "\"hello\"");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_of_http_2_hear_how_much_they_may_ask_for() {
+    let stage = serve("http-settings", plain()).await;
+    let mut raw = stage.connect().await;
+    raw.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
+    let mut head = [0; 9];
+    raw.0.read_exact(&mut head).await.unwrap();
+    assert_eq!(head[3], 4, "the first frame is SETTINGS");
+    let mut settings = vec![0; usize::from(head[2])];
+    raw.0.read_exact(&mut settings).await.unwrap();
+    let value = |id: u8| {
+        settings.chunks(6).find(|setting| setting[1] == id).map(|it| u32::from_be_bytes(it[2..].try_into().unwrap()))
+    };
+    // MAX_CONCURRENT_STREAMS and MAX_HEADER_LIST_SIZE.
+    assert_eq!((value(3), value(6)), (Some(STREAMS_MAX), Some(HEAD_BYTES_MAX as u32)));
 }

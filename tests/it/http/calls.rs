@@ -22,7 +22,7 @@ struct Behind {
 async fn bind(name: &str, root: &Root, dev: bool) -> (Runtime, Result<Servers, BindError>) {
     let runtime = Runtime::builder().name(name).guest_threads(1).instances_max(100).registry(root.path());
     let runtime = runtime.start().await.unwrap();
-    let options = Options { listen: Some("127.0.0.1:0".to_owned()), dev };
+    let options = Options { listen: Some("127.0.0.1:0".to_owned()), dev, ..Options::default() };
     let servers = Servers::bind(&runtime, runtime.registry().unwrap().servers(), &options).await;
     (runtime, servers)
 }

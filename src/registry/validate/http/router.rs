@@ -61,6 +61,20 @@ impl Reader<'_> {
             }
             names.push(name);
         }
+        let place = |wanted: &str| names.iter().position(|name| *name == wanted);
+        if let (Some(limit), Some(real_ip)) = (place("ratelimit"), place("real_ip"))
+            && limit < real_ip
+        {
+            let field = FieldPath::Field(&FieldPath::Root, "middleware");
+            self.scope
+                .warning(
+                    items[limit].span.clone(),
+                    FieldPath::Item(&field, limit),
+                    "`ratelimit` comes before `real_ip`, so it counts proxies",
+                )
+                .label("clients are not told apart yet")
+                .help("list `real_ip` first");
+        }
         let options = self.node.get("options");
         for pair in options.iter().flat_map(|options| options.pairs()) {
             let owner = pair.key.split('.').next().unwrap_or_default();
