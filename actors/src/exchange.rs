@@ -132,6 +132,11 @@ impl Body for ResponseBody {
                 // What the guest wrote last came before its end.
                 Ok(()) => polled = Pin::new(&mut this.inner).poll_frame(cx),
             }
+            if polled.is_pending() && !this.progress.is_passed_on() {
+                // Nobody is left who could write more. Guests that fail in their own way, as those in JavaScript do, end
+                // well and leave a body without an end.
+                polled = Poll::Ready(None);
+            }
         }
         match polled {
             Poll::Ready(Some(Ok(frame))) => {
@@ -150,8 +155,8 @@ impl Body for ResponseBody {
                 this.leave();
                 Poll::Ready(None)
             }
-            // Nobody is left who could write more, or would.
-            Poll::Ready(None) | Poll::Pending => {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(None) => {
                 let error = this.unfinished();
                 this.broken(error.into(), cx)
             }

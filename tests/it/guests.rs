@@ -6,3 +6,4 @@ pub mod built;
 mod inspect;
 mod rust;
 mod scripting;
+mod serving;

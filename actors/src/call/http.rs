@@ -45,6 +45,8 @@ pub(crate) struct Progress {
     broken: AtomicBool,
     /// The caller has all of the response, and does not wait for the end of the guest's work.
     left: AtomicBool,
+    /// The response's body may be none of the guest's, but one that it passes on, which goes on after the guest's end.
+    is_passed_on: AtomicBool,
 }
 
 impl Progress {
@@ -64,6 +66,14 @@ impl Progress {
 
     pub(crate) fn is_left(&self) -> bool {
         self.left.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn pass_on(&self) {
+        self.is_passed_on.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_passed_on(&self) -> bool {
+        self.is_passed_on.load(Ordering::Acquire)
     }
 }
 

@@ -87,7 +87,10 @@ impl WasmInstance {
                     })?;
                     handler.call_async(store, (request, respond)).await
                 }
-                Handler::P3(handler) => p3::call(store, handler, scheme, request, respond).await,
+                Handler::P3(handler) => {
+                    progress.pass_on();
+                    p3::call(store, handler, scheme, request, respond).await
+                }
             }
         };
         let result = result.await.map_err(|error| self.call_error(&error)).and_then(|()| {

@@ -143,16 +143,23 @@ async fn a_guest_sees_the_request_as_it_came(guest: &str) {
 
 async fn bodies_stream_both_ways_and_trailers_follow_them(guest: &str) {
     let (runtime, id) = start(relay(guest, "echo", PoolSpec::inline())).await;
-    let id = &*id;
+    echoes(&runtime, &id, "/echo", async {}).await;
+}
+
+/// Fails when what is posted does not come back piece by piece, with its trailers. It is sent when the response has begun
+/// and `ready` is there.
+pub async fn echoes(runtime: &Runtime, id: &str, path: &str, ready: impl Future<Output = ()>) {
     let (sender, receiver) = tokio::sync::mpsc::channel::<Frame<Bytes>>(1);
     let frames = stream::unfold(receiver, |mut frames| async { Some((Ok(frames.recv().await?), frames)) });
-    let request = post("/echo", StreamBody::new(frames).boxed_unsync());
-    let mut body = ask(&runtime, id, request).await.unwrap().into_body();
+    let request = post(path, StreamBody::new(frames).boxed_unsync());
+    let mut body = ask(runtime, id, request).await.unwrap().into_body();
+    ready.await;
     for word in ["one", "two", "three"] {
-        // Each piece comes back before the next is sent.
-        sender.send(Frame::data(Bytes::from_static(word.as_bytes()))).await.unwrap();
-        let frame = within_reason(body.frame()).await.unwrap().unwrap();
-        assert_eq!(frame.into_data().unwrap(), word);
+        // Each piece is waited for before it is sent, and comes back before the next.
+        let sent = sender.send(Frame::data(Bytes::from_static(word.as_bytes())));
+        let (frame, sent) = futures::future::join(within_reason(body.frame()), sent).await;
+        sent.unwrap();
+        assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), word);
     }
     let mut trailers = HeaderMap::new();
     trailers.insert("x-sum", "6".parse().unwrap());
@@ -315,6 +322,13 @@ async fn an_instance_serves_as_many_requests_as_its_pool_says(guest: &str) {
     // One that failed serves no more.
     ask(&runtime, id, get("/trap")).await.unwrap_err();
     until("the third is made", || made() == 3.0).await;
+}
+
+#[tokio::test]
+async fn a_guest_that_ends_well_without_ending_its_body_has_written_all_of_it() {
+    // The instance that holds the body lives on.
+    let (runtime, id) = start(reusing(relay("relay", "leave", PoolSpec::fixed(1, 1)), 2)).await;
+    assert_eq!(text(ask(&runtime, &id, get("/leave")).await.unwrap()).await, "before leaving\n");
 }
 
 #[tokio::test]

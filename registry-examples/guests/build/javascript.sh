@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds the guest in JavaScript: `javascript.sh OUT`. Called by build.sh.
+# Builds the guests in JavaScript: `javascript.sh OUT`. Called by build.sh.
 #
 # Needs Node.js and npm (installed through apt when missing and run as root); componentize-js comes through npm, in the
-# versions of package-lock.json. Takes half a minute.
+# versions of package-lock.json. Takes a minute.
 set -euo pipefail
 
 guests=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -15,10 +15,10 @@ fi
 place=$guests/../../target/guests/build/javascript
 mkdir -p "$place/javascript"
 cp -r "$guests/scripting" "$place/"
-cp "$guests/javascript"/* "$guests/javascript/.npmrc" "$place/javascript/"
+cp -r "$guests/javascript"/* "$guests/javascript/.npmrc" "$place/javascript/"
 cd "$place/javascript"
 if ! cmp -s package-lock.json installed; then
   npm ci --no-audit --no-fund >&2
   cp package-lock.json installed
 fi
-node build.mjs "$1/scripting.wasm" >&2
+node build.mjs "$1" >&2

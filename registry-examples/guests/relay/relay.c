@@ -335,6 +335,12 @@ static void abandon(exchange_t *exchange) {
   wasi_http_types_outgoing_body_drop_own(response.body);
 }
 
+/// Begins a response, and ends with its body held: no word about its end.
+static void leave(exchange_t *exchange) {
+  response_t response = respond_text(exchange, 200);
+  say(response.stream, "before leaving\n");
+}
+
 static void line(output_t stream, const char *name, const relay_string_t *value) {
   write(stream, (const uint8_t *)name, strlen(name));
   write(stream, value->ptr, value->len);
@@ -438,6 +444,7 @@ static const struct {
     {"/never", never},
     {"/error", error},
     {"/abandon", abandon},
+    {"/leave", leave},
     {"/headers", headers},
     {"/late", late},
     {"/spin", spin},

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A runtime of one guest thread that finds compiled code in the cache of all tests.
-async fn start(name: &str, root: &Path) -> Runtime {
+pub async fn start(name: &str, root: &Path) -> Runtime {
     let builder = Runtime::builder().name(name).guest_threads(1).instances_max(100);
     builder
         .cache(CacheOptions::Directory { path: CACHE.into(), max_bytes: 1 << 30 })

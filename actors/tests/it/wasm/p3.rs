@@ -13,8 +13,8 @@ use serde_json::json;
 
 use super::{fixture::*, log::Log, reach::*};
 use crate::{
-    handling::{ask, full, get, post, relay, start, text},
-    tree::{until, within},
+    handling::{ask, echoes, full, get, post, relay, start, text},
+    tree::{metrics, until, within},
 };
 
 /// What guests print in threads of a runtime.
@@ -85,6 +85,13 @@ async fn what_an_entry_does_not_grant_of_wasi_0_3_is_refused_by_name() {
 async fn a_guest_that_waits_for_what_never_comes_has_its_deadline() {
     let (runtime, id) = start(within(relay("relay3", "never", PoolSpec::inline()), 100)).await;
     assert_eq!(ask(&runtime, &id, get("/never")).await.unwrap_err().kind(), ErrorKind::Timeout);
+}
+
+#[tokio::test]
+async fn a_body_that_is_passed_on_goes_on_after_its_guest() {
+    let (runtime, id) = start(relay("relay3", "pass", PoolSpec::inline())).await;
+    let answered = || metrics().value("greenroom_calls_total", &[("function", &id), ("outcome", "ok")]);
+    echoes(&runtime, &id, "/pass", until("the guest has ended", || answered() == 1.0)).await;
 }
 
 #[tokio::test]

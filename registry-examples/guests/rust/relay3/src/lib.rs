@@ -26,6 +26,7 @@ impl wasip3::exports::http::handler::Guest for Relay {
         };
         match path {
             "/echo" => Ok(echo(request)),
+            "/pass" => Ok(pass(request)),
             "/count" => Ok(count(request).await),
             "/stream" => Ok(stream(number("bytes", 0), number("length", u64::MAX))),
             "/sleep" => {
@@ -141,6 +142,12 @@ fn echo(request: Request) -> Response {
         }
     });
     response
+}
+
+/// Has the host send the request's body back, while it comes and when this has ended.
+fn pass(request: Request) -> Response {
+    let (sent, trailers) = read(request);
+    Response::new(Fields::new(), Some(sent), trailers).0
 }
 
 /// The length of a body, or nothing when it breaks off.
