@@ -149,3 +149,21 @@ async fn under_load_every_request_has_a_whole_response_or_none() {
         timeout_of(clients.join_all()).await;
     }
 }
+
+/// On one thread, so that the server sees nothing of them before it is told to stop.
+#[tokio::test]
+async fn whoever_has_asked_before_the_end_is_answered() {
+    let mut stage = serve("http-stop-backlog", plain()).await;
+    let ask = |_| {
+        let mut stream = std::net::TcpStream::connect(stage.address).unwrap();
+        std::io::Write::write_all(&mut stream, b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        stream
+    };
+    let clients: Vec<_> = (0..20).map(ask).collect();
+    assert_eq!(timeout_of(stage.serving.stop(PATIENCE)).await, 0);
+    for mut stream in clients {
+        let mut answer = String::new();
+        std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("\"hello\""), "{answer:?}");
+    }
+}
