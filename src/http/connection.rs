@@ -46,6 +46,9 @@ pub const STREAMS_MAX: u32 = 200;
 /// on the way.
 const LAST_WORD: Duration = Duration::from_millis(100);
 
+/// Shorter timeouts would be nothing but looking at the clock, and are as this one is.
+const TIMEOUT_MIN: Duration = Duration::from_millis(10);
+
 /// Longer timeouts would be beyond what clocks can tell, and are as this one is.
 const TIMEOUT_MAX: Duration = Duration::from_hours(24 * 365);
 
@@ -62,9 +65,9 @@ pub(super) struct Site {
 impl Site {
     /// Makes everything ready that requests will need.
     pub(super) fn new(runtime: &Runtime, spec: &ServerSpec, options: &Options) -> Result<Self, BindError> {
+        let bounded = |timeout: Duration| timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX);
         let Timeouts { read, write, idle } = spec.timeouts;
-        let timeouts =
-            Timeouts { read: read.min(TIMEOUT_MAX), write: write.min(TIMEOUT_MAX), idle: idle.min(TIMEOUT_MAX) };
+        let timeouts = Timeouts { read: bounded(read), write: bounded(write), idle: bounded(idle) };
         let mut http = auto::Builder::new(Streams { write: timeouts.write });
         // `Activity` knows better than hyper when a head is late.
         http.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);

@@ -128,7 +128,11 @@ impl Drop for Record {
             };
         }
         let failed = self.status.is_some_and(|status| status.is_server_error());
+        // Who is told to come again is counted, and not reported: under load there are as many of them as clients like.
+        let kind = self.failure.as_ref().and_then(|failure| failure.kind);
+        let refused = matches!(kind, Some(ErrorKind::RateLimited | ErrorKind::Unavailable));
         match (self.status, &self.failure) {
+            _ if refused => log!(debug, "request refused"),
             (Some(_), Some(_)) if failed || !self.whole => log!(warn, "request failed"),
             (Some(_), _) if failed => log!(warn, "request failed"),
             (Some(_), _) if self.whole => log!(debug, "request"),

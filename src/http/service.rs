@@ -3,7 +3,10 @@
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use greenroom_actors::Context;
-use http::{Method, Request, Response, StatusCode, Version, header::CONTENT_LENGTH};
+use http::{
+    Method, Request, Response, StatusCode, Version,
+    header::{CONTENT_LENGTH, HOST},
+};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tower::ServiceExt;
@@ -44,7 +47,7 @@ pub(super) async fn respond(
     let mut record = Record::new(site.clone(), activity, peer, &head.method, &head.uri, id.clone());
     let is_head = head.method == Method::HEAD;
 
-    let found = match too_large(&head) {
+    let found = match unacceptable(&head) {
         Some(problem) => site.routes.nobody(Target::Refused(problem)),
         None => site.routes.find(&head.method, head.uri.path()),
     };
@@ -82,8 +85,9 @@ pub(super) async fn respond(
     let (mut head, body) = response.into_parts();
     let body = if is_head {
         // The headers are those that GET has, and hyper knows no length of what it never sees.
-        if let (Some(length), false) = (body.size_hint().exact(), head.headers.contains_key(CONTENT_LENGTH)) {
-            head.headers.insert(CONTENT_LENGTH, length.into());
+        let has_length = !matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if let (Some(length), true) = (body.size_hint().exact(), has_length) {
+            head.headers.entry(CONTENT_LENGTH).or_insert_with(|| length.into());
         }
         None
     } else {
@@ -127,11 +131,16 @@ pub(super) fn refusal(site: &Site, problem: Problem) -> Response<Body> {
     response
 }
 
-fn too_large(head: &http::request::Parts) -> Option<Problem> {
+/// Why a request is none, whatever it is for.
+fn unacceptable(head: &http::request::Parts) -> Option<Problem> {
     let uri = head.uri.path_and_query().map_or(0, |text| text.as_str().len());
     if uri > URI_BYTES_MAX {
         let detail = format!("path and query have {uri} bytes; {URI_BYTES_MAX} is the most");
         return Some(Problem::new(StatusCode::URI_TOO_LONG, detail));
+    }
+    // What caches and proxies in front of us take for the host is what we take for it, or there is none.
+    if head.version == Version::HTTP_11 && head.headers.get_all(HOST).iter().count() != 1 {
+        return Some(Problem::new(StatusCode::BAD_REQUEST, "a request of HTTP/1.1 has one `Host` header"));
     }
     // hyper counts those of HTTP/1.1 alone.
     let headers = head.headers.len();
@@ -142,5 +151,5 @@ fn too_large(head: &http::request::Parts) -> Option<Problem> {
 }
 
 fn body_too_large(bytes_max: u64) -> Problem {
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {bytes_max} bytes"))
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the request's body is larger than {bytes_max} bytes"))
 }

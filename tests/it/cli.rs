@@ -6,6 +6,7 @@ pub mod call;
 pub mod check;
 pub mod command;
 pub mod files;
+pub mod load;
 pub mod run;
 
 use assert_cmd::Command;

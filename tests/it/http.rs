@@ -140,7 +140,7 @@ pub fn server(routers: Vec<RouterSpec>) -> ServerSpec {
     ServerSpec {
         id: None,
         addr: "127.0.0.1:0".to_owned(),
-        timeouts: Timeouts { read: PATIENCE, write: PATIENCE, idle: PATIENCE },
+        timeouts: Timeouts { read: PATIENCE * 60, write: PATIENCE * 60, idle: PATIENCE * 60 },
         tls: None,
         routers,
         statics: Vec::new(),
@@ -313,6 +313,39 @@ async fn what_is_no_http_is_refused() {
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{bytes:?}: {answer}");
     }
     assert_eq!(client().get(stage.url("/hello")).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_end_is_in_doubt_is_refused() {
+    let stage = serve("http-smuggled", plain()).await;
+    // Whoever reads one of these otherwise takes what follows for another request.
+    for headers in [
+        "content-length: 2\r\ncontent-length: 3",
+        "content-length: 2, 3",
+        "content-length: -2",
+        "content-length: +2",
+        "content-length: 0x2",
+        "content-length : 2",
+        "transfer-encoding: gzip",
+        "transfer-encoding: chunked, gzip",
+        "transfer-encoding: xchunked",
+        "x: y\r\n folded: 2",
+    ] {
+        let rest = "[]GET /hello HTTP/1.1\r\nhost: x\r\n\r\n";
+        let answer = stage.raw(format!("POST /echo HTTP/1.1\r\nhost: x\r\n{headers}\r\n\r\n{rest}")).await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{headers}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{headers}: {answer}");
+    }
+    for chunk in ["x\r\n[]\r\n0\r\n\r\n", "-2\r\n[]\r\n0\r\n\r\n", "fffffffffffffffff\r\n[]", "2\r\n[]0\r\n\r\n"] {
+        let head = "POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+        let answer = stage.raw(format!("{head}{chunk}")).await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{chunk:?}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{chunk:?}: {answer}");
+    }
+    for hosts in ["", "host: x\r\nhost: y\r\n"] {
+        let answer = stage.raw(format!("GET /hello HTTP/1.1\r\n{hosts}connection: close\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("one `Host` header"), "{hosts:?}: {answer}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

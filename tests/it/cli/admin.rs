@@ -1,6 +1,10 @@
 //! The admin listener of `greenroom run`: when it is there, and for whom.
 
-use std::{fs, net::TcpStream, time::Duration};
+use std::{
+    fs,
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
@@ -8,9 +12,23 @@ use super::{
     greenroom,
     run::{Running, exchange, faulty, request, signal},
 };
+use crate::http::PATIENCE;
 
 fn status(answer: &(String, String)) -> &str {
     answer.0.split(' ').nth(1).unwrap()
+}
+
+/// Waits until something is so, and fails the test when it does not come to be.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "it did not come to be: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn call(id: &str, token: &str) -> String {
+    format!("POST /call/{id} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 2\r\n\r\n[]")
 }
 
 #[cfg(unix)]
@@ -27,16 +45,10 @@ fn a_run_is_ready_from_its_start_until_a_signal_ends_it() {
     assert_eq!(status(&request(&address, "GET /healthz")), "200");
     run.wait_for("listening on http://");
     // The server listens a moment before it is said to be ready.
-    let mut readiness = request(&address, "GET /readyz");
-    while status(&readiness) == "503" {
-        std::thread::sleep(Duration::from_millis(5));
-        readiness = request(&address, "GET /readyz");
-    }
+    until("ready", || status(&request(&address, "GET /readyz")) != "503");
+    let readiness = request(&address, "GET /readyz");
     assert_eq!(serde_json::from_str::<Value>(&readiness.1).unwrap(), json!({"status": "ready", "degraded": []}));
 
-    let call = |id: &str, token: &str| {
-        format!("POST /call/{id} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 2\r\n\r\n[]")
-    };
     assert_eq!(status(&exchange(&address, &call("myns:trap", "wrong"))), "401");
     let trapped = exchange(&address, &call("myns:trap", "s3cret"));
     assert_eq!(status(&trapped), "500");
@@ -52,18 +64,30 @@ fn a_run_is_ready_from_its_start_until_a_signal_ends_it() {
         let tree: Value = serde_json::from_str(&request(&address, "GET /tree").1).unwrap();
         tree["functions"][0]["pool"]["workers"][0]["state"] == state
     };
-    while !running("running") {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until("it runs", || running("running"));
     signal(&run.child, "TERM");
     run.wait_for("SIGTERM: no new calls");
-    while status(&request(&address, "GET /readyz")) != "503" {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until("draining", || status(&request(&address, "GET /readyz")) == "503");
     assert_eq!(status(&request(&address, "GET /healthz")), "200");
     assert_eq!(status(&exchange(&address, &call("myns:trap", "s3cret"))), "503");
     let (ended, log) = run.end("TERM");
     assert_eq!(ended.code(), Some(1), "{log}");
+}
+
+#[cfg(unix)]
+#[test]
+fn backtraces_of_calls_are_for_developers() {
+    let root = faulty();
+    fs::write(root.path().join("token"), "s3cret").unwrap();
+    let (token, path) = (root.path().join("token"), root.path());
+    let listen = ["--metrics", "127.0.0.1:0", "--listen", "127.0.0.1:0", "--dev"];
+    let args = ["--admin-token-file", token.to_str().unwrap(), path.to_str().unwrap()];
+    let mut run = Running::start(&[&listen[..], &args].concat());
+    let address = run.metrics_address();
+    until("ready", || status(&request(&address, "GET /readyz")) == "200");
+    let trapped = exchange(&address, &call("myns:trap", "s3cret"));
+    assert!(trapped.1.contains("\"backtrace\""), "{}", trapped.1);
+    run.end("TERM");
 }
 
 #[test]

@@ -55,10 +55,15 @@ impl Running {
     }
 
     /// Where it serves HTTP, and the line that says so.
-    fn address(&mut self) -> (String, String) {
+    pub fn address(&mut self) -> (String, String) {
         let line = self.wait_for("listening on http://");
         let (address, _) = line.split("http://").nth(1).unwrap().split_once(' ').unwrap();
         (address.to_owned(), line)
+    }
+
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn metrics_address(&mut self) -> String {

@@ -28,6 +28,8 @@ impl Drop for Ward {
 
 const TOKEN: &str = "s3cret";
 
+const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
 async fn ward(name: &str, options: AdminOptions) -> Ward {
     let backstage = Backstage::new();
     let runtime = runtime(name, &["echo", "wait"], &backstage).await;
@@ -154,11 +156,14 @@ async fn metrics_are_rendered_where_there_are_some() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_has_the_token_may_call() {
     let ward = ready("admin-call", with_token()).await;
-    let request = ward.call("test:echo", TOKEN).header("x-request-id", "mine").body("[1, \"a\"]");
+    let request =
+        ward.call("test:echo", TOKEN).header("x-request-id", "mine").header("traceparent", TRACE).body("[1, \"a\"]");
     let response = request.send().await.unwrap();
     assert_eq!((response.status().as_u16(), &response.headers()["x-request-id"]), (200, &"mine".parse().unwrap()));
     let seen = body(response).await;
     assert_eq!((&seen["args"], &seen["request_id"]), (&json!([1, "a"]), &json!("mine")));
+    // The call is a span of the caller's trace.
+    assert_eq!(seen["traceparent"].as_str().unwrap()[..36], TRACE[..36]);
     assert_eq!(body(ward.call("test%3Aecho", TOKEN).send().await.unwrap()).await["args"], json!([]));
     for (id, sent, status) in [("test:nope", "[]", 404), ("test:echo", "{}", 400), ("test%FF", "[]", 400)] {
         let refused = ward.call(id, TOKEN).body(sent).send().await.unwrap();

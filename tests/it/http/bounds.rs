@@ -7,7 +7,7 @@ use greenroom::{
     registry::http::EndpointSpec,
 };
 use serde_json::json;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{body, clients, endpoint, plain, router, serve, serve_with, server};
 
@@ -20,8 +20,8 @@ async fn a_head_that_is_too_large_is_refused() {
     let many = "x: y\r\n".repeat(HEADERS_MAX + 1);
     let answer = stage.raw(format!("GET /hello HTTP/1.1\r\n{many}\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
-    let enough = "x: y\r\n".repeat(HEADERS_MAX - 1);
-    let answer = stage.raw(format!("GET /hello HTTP/1.1\r\nconnection: close\r\n{enough}\r\n")).await;
+    let enough = "x: y\r\n".repeat(HEADERS_MAX - 2);
+    let answer = stage.raw(format!("GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{enough}\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 
     let [_, http2] = clients();
@@ -57,7 +57,7 @@ async fn a_body_that_is_too_large_is_refused_when_its_length_is_told_and_when_it
         assert_eq!(body(fits).await["args"], json!([123]));
         let refused = client.post(stage.url("/echo")).body("[1234]").send().await.unwrap();
         assert_eq!(refused.status(), 413);
-        assert_eq!(body(refused).await["detail"], "the body is larger than 5 bytes");
+        assert_eq!(body(refused).await["detail"], "the request's body is larger than 5 bytes");
         let pieces = futures::stream::iter(["[1", "23", "4]"].map(Ok::<_, std::io::Error>));
         let streamed = client.post(stage.url("/echo")).body(reqwest::Body::wrap_stream(pieces)).send().await.unwrap();
         assert_eq!(streamed.status(), 413);
@@ -103,4 +103,27 @@ async fn clients_of_http_2_hear_how_much_they_may_ask_for() {
     };
     // MAX_CONCURRENT_STREAMS and MAX_HEADER_LIST_SIZE.
     assert_eq!((value(3), value(6)), (Some(STREAMS_MAX), Some(HEAD_BYTES_MAX as u32)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_opens_and_resets_requests_all_the_time_loses_its_connection() {
+    let stage = serve("http-rapid-reset", plain()).await;
+    let mut raw = stage.connect().await;
+    let mut all = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    for stream in (1..5000_u32).step_by(2) {
+        // `GET /`, and RST_STREAM with the reason CANCEL.
+        all.extend([0, 0, 3, 1, 5]);
+        all.extend(stream.to_be_bytes());
+        all.extend([0x82, 0x86, 0x84, 0, 0, 4, 3, 0]);
+        all.extend(stream.to_be_bytes());
+        all.extend([0, 0, 0, 8]);
+    }
+    // It is closed before all is written, or after.
+    drop(raw.0.write_all(&all).await);
+    let closed = async {
+        let mut piece = [0; 4096];
+        while let Ok(1..) = raw.0.read(&mut piece).await {}
+    };
+    tokio::time::timeout(super::PATIENCE, closed).await.expect("the connection is closed");
+    assert_eq!(clients()[1].get(stage.url("/hello")).send().await.unwrap().status(), 200);
 }

@@ -1,9 +1,13 @@
 //! Which endpoint a request is for.
 
-use greenroom::http::Servers;
+use greenroom::{
+    Runtime,
+    http::{Options, Servers},
+};
 use serde_json::json;
 
 use super::{Backstage, body, client, clients, endpoint, router, runtime, serve, server};
+use crate::registry::Root;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_most_specific_path_below_the_prefix_wins() {
@@ -139,4 +143,25 @@ async fn endpoints_that_cannot_be_served_are_named() {
     assert_eq!(unfinished, "test:GET__a: path: `/p/{a` has a `{` without its `}`");
     let nobody = error(vec![endpoint("GET", "/", "nobody")]).await;
     assert!(nobody.starts_with("test:GET_: func: "), "{nobody}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_that_has_no_body_has_no_length() {
+    let root = Root::with(
+        "entries:
+  - {name: f, kind: function.wat, source: '(module (func (export \"f\")))', method: f, transport: wasi-http}
+  - {name: get, kind: http.endpoint, method: GET, path: /, func: f}
+",
+    );
+    let runtime = Runtime::builder().name("http-no-content").registry(root.path()).start().await.unwrap();
+    let options = Options { listen: Some("127.0.0.1:0".to_owned()), ..Options::default() };
+    let servers = Servers::bind(&runtime, runtime.registry().unwrap().servers(), &options).await.unwrap();
+    let url = format!("http://{}/", servers.addresses()[0].1);
+    let _serving = servers.serve();
+    for client in clients() {
+        for request in [client.get(&url), client.head(&url)] {
+            let response = request.send().await.unwrap();
+            assert_eq!((response.status().as_u16(), response.headers().get("content-length")), (204, None));
+        }
+    }
 }

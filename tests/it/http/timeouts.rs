@@ -10,7 +10,10 @@ use super::{PATIENCE, Stage, clients, plain, serve};
 /// Short, and yet longer than a slow machine takes between two lines of a test.
 const SHORT: Duration = Duration::from_secs(1);
 
-const LONG: Timeouts = Timeouts { read: PATIENCE, write: PATIENCE, idle: PATIENCE };
+/// Longer than any test waits for what another timeout does.
+const LONG: Duration = Duration::from_secs(3600);
+
+const ALL_LONG: Timeouts = Timeouts { read: LONG, write: LONG, idle: LONG };
 
 async fn with(name: &str, timeouts: Timeouts) -> Stage {
     serve(name, ServerSpec { timeouts, ..plain() }).await
@@ -18,7 +21,7 @@ async fn with(name: &str, timeouts: Timeouts) -> Stage {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_does_not_end_closes_the_connection() {
-    let stage = with("http-slow-head", Timeouts { read: SHORT, ..LONG }).await;
+    let stage = with("http-slow-head", Timeouts { read: SHORT, ..ALL_LONG }).await;
     for part in ["", "P", "PRI * HTTP/2.0\r\n", "POST /echo HTTP/1.1\r\nhost: x\r\n"] {
         assert_eq!(stage.raw(part).await, "", "{part:?}");
     }
@@ -35,7 +38,7 @@ async fn a_head_that_does_not_end_closes_the_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_may_be_slow_while_another_request_runs() {
-    let stage = with("http-slow-after", Timeouts { read: SHORT, ..LONG }).await;
+    let stage = with("http-slow-after", Timeouts { read: SHORT, ..ALL_LONG }).await;
     let mut raw = stage.connect().await;
     raw.send("GET /wait HTTP/1.1\r\nhost: x\r\n\r\n").await;
     stage.backstage.began(1).await;
@@ -46,7 +49,7 @@ async fn a_head_may_be_slow_while_another_request_runs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_whose_pieces_do_not_come_is_an_error() {
-    let stage = with("http-slow-body", Timeouts { read: SHORT, ..LONG }).await;
+    let stage = with("http-slow-body", Timeouts { read: SHORT, ..ALL_LONG }).await;
     let late = stage.raw("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n[1").await;
     assert!(late.starts_with("HTTP/1.1 408"), "{late}");
     // A body may take longer than that in all.
@@ -62,7 +65,7 @@ async fn a_body_whose_pieces_do_not_come_is_an_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_without_requests_is_closed() {
-    let stage = with("http-idle", Timeouts { idle: SHORT, ..LONG }).await;
+    let stage = with("http-idle", Timeouts { idle: SHORT, ..ALL_LONG }).await;
     let mut raw = stage.connect().await;
     raw.send("GET /hello HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert_eq!(raw.response().await.1, "\"hello\"");
@@ -107,7 +110,7 @@ mod frames {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_of_http_2_without_requests_is_closed_even_when_it_pings() {
-    let stage = with("http-idle-2", Timeouts { idle: SHORT, ..LONG }).await;
+    let stage = with("http-idle-2", Timeouts { idle: SHORT, ..ALL_LONG }).await;
     let mut raw = stage.connect().await;
     raw.send(frames::all(&[frames::PREFACE, frames::SETTINGS, &frames::get("/hello")])).await;
     let closed = async {
@@ -132,7 +135,7 @@ async fn a_connection_of_http_2_without_requests_is_closed_even_when_it_pings() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_takes_nothing_loses_its_connection() {
-    let stage = with("http-write", Timeouts { write: SHORT, ..LONG }).await;
+    let stage = with("http-write", Timeouts { write: SHORT, ..ALL_LONG }).await;
     let mut raw = stage.connect().await;
     // More than the buffers of both sides hold.
     raw.send("POST /large HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n[60000000]").await;
@@ -163,7 +166,7 @@ async fn a_client_that_takes_nothing_loses_its_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_of_http_2_whose_client_takes_nothing_is_reset() {
-    let stage = with("http-write-2", Timeouts { write: SHORT, ..LONG }).await;
+    let stage = with("http-write-2", Timeouts { write: SHORT, ..ALL_LONG }).await;
     let mut raw = stage.connect().await;
     raw.send(frames::all(&[frames::PREFACE, frames::NO_WINDOW, &frames::get("/hello")])).await;
     let reset = async {
@@ -181,7 +184,7 @@ async fn a_stream_of_http_2_whose_client_takes_nothing_is_reset() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_whose_client_went_away_is_dropped() {
-    let stage = with("http-gone", LONG).await;
+    let stage = with("http-gone", ALL_LONG).await;
     let mut raw = stage.connect().await;
     raw.send("GET /wait HTTP/1.1\r\nhost: x\r\n\r\n").await;
     stage.backstage.began(1).await;
