@@ -8,19 +8,24 @@ use std::{
 };
 
 use greenroom_actors::{
+    executor::Executor as _,
     spec::{Code, FunctionId, FunctionSpec, ProcessSpec},
     wasm::{CacheOptions, Engine, EngineError, EngineOptions, Prepared, Signature},
 };
 
-use crate::registry::{Diagnostic, Diagnostics, LoadOptions, Registry, Severity};
+use crate::{
+    http::{self, Takes},
+    registry::{Diagnostic, Diagnostics, LoadOptions, Registry, Severity},
+};
 
 /// What a check found.
 #[derive(Debug)]
 pub struct Checked {
     /// The registry, with every entry that is sound.
     pub registry: Registry,
-    /// The functions and processes that compile and link, in the order of ids, with their WIT signatures.
-    pub functions: Vec<(FunctionId, Signature)>,
+    /// The functions and processes that compile and link, in the order of ids, with their WIT signatures; components that
+    /// handle HTTP requests themselves have none.
+    pub functions: Vec<(FunctionId, Option<Signature>)>,
     /// All errors and warnings of all entries.
     pub diagnostics: Diagnostics,
 }
@@ -59,9 +64,25 @@ pub fn check(root: &Path, options: &LoadOptions, cache: CacheOptions) -> Result<
     let mut functions = Vec::new();
     for (id, (prepared, found)) in results {
         diagnostics.extend(found);
-        functions.extend(prepared.map(|prepared| (id.clone(), prepared.signature)));
+        functions.extend(prepared.map(|prepared| (id.clone(), prepared.function.signature().cloned())));
     }
+    diagnostics.extend(endpoints(&registry, &functions));
     Ok(Checked { registry, functions, diagnostics })
+}
+
+/// What is wrong with endpoints whose functions are sound.
+fn endpoints(registry: &Registry, functions: &[(FunctionId, Option<Signature>)]) -> Vec<Diagnostic> {
+    let routers = registry.servers().iter().flat_map(|server| &server.routers);
+    let faults = routers.flat_map(|router| &router.endpoints).filter_map(|endpoint| {
+        let found = functions.binary_search_by(|(id, _)| id.cmp(&endpoint.function)).ok()?;
+        let takes = match &functions.get(found)?.1 {
+            Some(signature) => Takes::Values(signature.clone()),
+            None => Takes::Requests,
+        };
+        let message = http::check(endpoint, takes).err()?;
+        Some(registry.diagnose(&endpoint.id, "func", message, None, Severity::Error))
+    });
+    faults.collect()
 }
 
 /// What is compiled and linked.

@@ -112,7 +112,10 @@ fn rows(checked: &Checked) -> Vec<Row> {
             kind: entry.kind.clone(),
             file: entry.file.clone(),
             line: entry.line,
-            signature: signature.map(|signature| format!("func{signature}")),
+            signature: signature.map(|signature| match signature {
+                Some(signature) => format!("func{signature}"),
+                None => "handles HTTP requests".to_owned(),
+            }),
             summary: entry.summary.clone(),
             pool: checked.registry.function(&entry.id).map(|function| pool(&function.pool)),
             state,

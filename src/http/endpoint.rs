@@ -12,7 +12,7 @@ use std::fmt;
 use greenroom_actors::{
     Context,
     spec::{FunctionId, Transport},
-    wasm::WitType,
+    wasm::{Signature, WitType},
 };
 use http::{Request, Response, StatusCode, uri::Scheme};
 use http_body_util::BodyExt;
@@ -38,6 +38,42 @@ enum Way {
     Payload,
 }
 
+/// What a function takes.
+pub(crate) enum Takes {
+    /// Requests, as they are.
+    Requests,
+    /// Values of WIT.
+    Values(Signature),
+    /// JSON: it is of another language.
+    Json,
+}
+
+/// Whether requests can become calls of a function.
+///
+/// # Errors
+/// Why not: what to say at `func` of the endpoint's entry.
+pub(crate) fn check(spec: &EndpointSpec, takes: Takes) -> Result<(), String> {
+    Way::of(spec, takes).map(drop)
+}
+
+impl Way {
+    fn of(spec: &EndpointSpec, takes: Takes) -> Result<Self, String> {
+        match (spec.transport, takes) {
+            (_, Takes::Requests) => Ok(Self::Native),
+            (Transport::Payload, _) => Ok(Self::Payload),
+            (Transport::WasiHttp, Takes::Values(signature)) => {
+                let named = |why: String| format!("`{}` is func{signature}: {why}", spec.function);
+                let params = Mapped::new(&signature).map_err(named)?;
+                signature.result.as_ref().map_or(Ok(()), response::check).map_err(named)?;
+                Ok(Self::Mapped { params, result: signature.result })
+            }
+            (Transport::WasiHttp, Takes::Json) => {
+                Err(format!("`{}` is no WebAssembly function, and cannot have `wasi-http`", spec.function))
+            }
+        }
+    }
+}
+
 impl Endpoint {
     /// Looks at the function once, so that requests need not.
     ///
@@ -45,20 +81,12 @@ impl Endpoint {
     /// Why requests cannot become calls of this function: what to say at `func` of the endpoint's entry.
     pub(super) fn new(runtime: &Runtime, spec: &EndpointSpec) -> Result<Self, String> {
         let id = spec.function.as_str();
-        let signature = runtime.signature(id).map_err(|error| error.to_string())?;
-        let way = match (spec.transport, signature) {
-            _ if runtime.handles_http(id).map_err(|error| error.to_string())? => Way::Native,
-            (Transport::Payload, _) => Way::Payload,
-            (Transport::WasiHttp, Some(signature)) => {
-                let named = |why: String| format!("`{}` is func{signature}: {why}", spec.function);
-                let params = Mapped::new(&signature).map_err(named)?;
-                signature.result.as_ref().map_or(Ok(()), response::check).map_err(named)?;
-                Way::Mapped { params, result: signature.result }
-            }
-            (Transport::WasiHttp, None) => {
-                return Err(format!("`{}` is no WebAssembly function, and cannot have `wasi-http`", spec.function));
-            }
+        let known = |error: CallError| error.to_string();
+        let takes = match runtime.handles_http(id).map_err(known)? {
+            true => Takes::Requests,
+            false => runtime.signature(id).map_err(known)?.map_or(Takes::Json, Takes::Values),
         };
+        let way = Way::of(spec, takes)?;
         Ok(Self { runtime: (**runtime).clone(), function: spec.function.clone(), way })
     }
 

@@ -43,6 +43,29 @@ fn a_sound_registry_is_a_table_and_exit_code_0() {
 }
 
 #[test]
+fn an_endpoint_whose_function_cannot_take_requests_is_an_error() {
+    let root = Root::with(
+        r#"entries:
+  - name: f
+    kind: function.wat
+    source: '(module (func (export "f") (param i32)))'
+    wit: "package a:b; world w { record asked { port: u32 } export f: func(request: asked); }"
+    method: f
+    transport: wasi-http
+  - {name: get, kind: http.endpoint, method: GET, path: /, func: f}
+"#,
+    );
+    let done = greenroom(&["check", root.path().to_str().unwrap()]);
+    assert_eq!(done.code, 1);
+    assert!(done.stderr.contains("in entry `myns:get`, field `func`"), "{}", done.stderr);
+    assert!(done.stderr.contains("`port`"), "{}", done.stderr);
+    // A handler of requests has no signature to show.
+    let native = greenroom(&["check", "http-native"]);
+    assert_eq!((native.code, native.stderr.as_str()), (0, ""));
+    assert!(native.stdout.contains("handles HTTP requests"), "{}", native.stdout);
+}
+
+#[test]
 fn a_fault_in_each_of_three_entries_is_three_errors() {
     let root = three_faults();
     let root = root.path();
