@@ -26,6 +26,7 @@ mod metrics;
 mod middleware;
 mod problem;
 mod record;
+mod room;
 mod routes;
 mod server;
 mod service;
@@ -46,6 +47,7 @@ pub use greenroom_actors::{BodyError, HttpBody as Body};
 pub use identity::{Client, REQUEST_ID_BYTES_MAX, SPAN_TARGET};
 pub(crate) use metrics::describe;
 pub use middleware::RATE_LIMIT_KEYS_MAX;
+pub use room::BODIES_BYTES_MAX;
 pub use server::{BindError, Options, Servers, Serving};
 pub use service::URI_BYTES_MAX;
 

@@ -13,23 +13,25 @@ use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
-use super::{Body, BodyError, record::Record, streams::Handed, timeouts::Patience};
+use super::{Body, BodyError, record::Record, room::Place, streams::Handed, timeouts::Patience};
 
 /// What is given to a client of HTTP/2 at once, in bytes, so that one that takes a large piece slowly is seen to take it.
 const PIECE_BYTES_MAX: usize = 64 << 10;
 
-/// The body of a request, of so many bytes at most, whose pieces come within `read` of each other.
-pub(super) fn inbound(incoming: Incoming, bytes_max: u64, read: Duration) -> Body {
+/// The body of a request, of so many bytes at most, whose pieces come within `read` of each other. One that somebody will
+/// hold takes a place.
+pub(super) fn inbound(incoming: Incoming, bytes_max: u64, read: Duration, place: Option<Arc<Place>>) -> Body {
     if incoming.is_end_stream() {
         return Body::default();
     }
-    let body = Inbound { incoming, read, patience: Patience::default() };
+    let body = Inbound { incoming, read, place, patience: Patience::default() };
     Limited::new(body, usize::try_from(bytes_max).unwrap_or(usize::MAX)).boxed_unsync()
 }
 
 struct Inbound {
     incoming: Incoming,
     read: Duration,
+    place: Option<Arc<Place>>,
     patience: Patience,
 }
 
@@ -45,6 +47,12 @@ impl http_body::Body for Inbound {
         } else if self.patience.poll(cx, read).is_ready() {
             let message = format!("the client sent nothing for {read:?}");
             return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, message).into())));
+        }
+        if let (Some(place), Poll::Ready(Some(Ok(frame)))) = (&self.place, &frame)
+            && let Some(data) = frame.data_ref()
+            && let Err(full) = place.grow(data.len())
+        {
+            return Poll::Ready(Some(Err(full.into())));
         }
         frame.map_err(Into::into)
     }

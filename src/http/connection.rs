@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     Options,
+    room::Room,
     routes::Routes,
     server::{BindError, Stage},
     service::respond,
@@ -58,6 +59,7 @@ pub(super) struct Site {
     pub(super) timeouts: Timeouts,
     pub(super) dev: bool,
     pub(super) connections_max: usize,
+    pub(super) room: Arc<Room>,
     http: auto::Builder<Streams>,
     tls: Option<TlsAcceptor>,
 }
@@ -77,8 +79,9 @@ impl Site {
             .max_header_list_size(HEAD_BYTES_MAX as u32);
         let tls = spec.tls.as_ref().map(|tls| acceptor(spec.id.as_ref(), tls)).transpose()?;
         let routes = Routes::new(runtime, spec)?;
+        let room = Room::new(options.body_bytes.max(routes.held_bytes_max()));
         let connections_max = options.connections.max(1);
-        Ok(Self { routes, timeouts, dev: options.dev, connections_max, http, tls })
+        Ok(Self { routes, timeouts, dev: options.dev, connections_max, room, http, tls })
     }
 
     pub(super) fn is_tls(&self) -> bool {

@@ -90,6 +90,11 @@ impl Endpoint {
         Ok(Self { runtime: (**runtime).clone(), function: spec.function.clone(), way })
     }
 
+    /// Whether bodies go through it, and are held by nobody.
+    pub(super) fn streams(&self) -> bool {
+        matches!(self.way, Way::Native)
+    }
+
     /// Answers a request that the routes gave to this endpoint. `params` are those of the path, decoded, in its order. The
     /// body ends with an error of type `http_body_util::LengthLimitError` when it is larger than allowed.
     pub(super) async fn answer(

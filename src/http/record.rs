@@ -8,7 +8,8 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use tracing::Span;
 
 use super::{
-    BodyError, Client, connection::Site, identity, metrics::method_label, problem::Problem, timeouts::Activity,
+    BodyError, Client, connection::Site, identity, metrics::method_label, problem::Problem, room::Place,
+    timeouts::Activity,
 };
 
 /// Why a response is an error, for the log: an extension of the response.
@@ -38,6 +39,8 @@ pub(super) struct Record {
     status: Option<StatusCode>,
     failure: Option<Failure>,
     span: Span,
+    /// What its body takes of the server's room, until the end.
+    pub(super) place: Option<Arc<Place>>,
     /// Whether the whole response was given away.
     whole: bool,
 }
@@ -65,6 +68,7 @@ impl Record {
             status: None,
             failure: None,
             span: Span::none(),
+            place: None,
             whole: false,
         }
     }

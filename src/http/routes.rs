@@ -142,6 +142,12 @@ impl Routes {
         Ok(Self { paths, endpoints, prefixes, stacks, mounts, metrics })
     }
 
+    /// The largest body that some endpoint holds, in bytes.
+    pub(super) fn held_bytes_max(&self) -> u64 {
+        let holding = self.endpoints.iter().filter(|route| !route.endpoint.streams());
+        holding.map(|route| route.body_bytes_max).max().unwrap_or_default()
+    }
+
     pub(super) fn endpoint(&self, index: usize) -> &Route {
         &self.endpoints[index]
     }

@@ -9,6 +9,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::timeout};
 use super::{
     connection::{CONNECTIONS_MAX, Site},
     listener::listen,
+    room::BODIES_BYTES_MAX,
 };
 use crate::{Runtime, registry::http::ServerSpec};
 
@@ -21,11 +22,15 @@ pub struct Options {
     pub dev: bool,
     /// Connections of each server at once. More wait to be accepted. Default is [`CONNECTIONS_MAX`].
     pub connections: usize,
+    /// The bodies of requests that a server holds while their calls wait or run, in bytes, all together; those that stream
+    /// through their function are held by nobody. Requests beyond that are told to come again. One body that its function
+    /// takes always fits. Default is [`BODIES_BYTES_MAX`](super::BODIES_BYTES_MAX).
+    pub body_bytes: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { listen: None, dev: false, connections: CONNECTIONS_MAX }
+        Self { listen: None, dev: false, connections: CONNECTIONS_MAX, body_bytes: BODIES_BYTES_MAX }
     }
 }
 

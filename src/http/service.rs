@@ -60,7 +60,8 @@ pub(super) async fn respond(
         if incoming.size_hint().lower() > bytes_max {
             target = Target::Refused(body_too_large(bytes_max));
         } else {
-            body = inbound(incoming, bytes_max, site.timeouts.read);
+            record.place = (!site.routes.endpoint(*endpoint).endpoint.streams()).then(|| site.room.place());
+            body = inbound(incoming, bytes_max, site.timeouts.read, record.place.clone());
         }
     }
     let traceparent = record.begin(&id_text, traceparent(&head.headers));

@@ -53,7 +53,7 @@ async fn connection(admin: Arc<Admin>, stream: TcpStream, peer: SocketAddr) {
     let service = service_fn(|request: Request<Incoming>| {
         let admin = admin.clone();
         async move {
-            let request = request.map(|body| inbound(body, ADMIN_BODY_BYTES_MAX as u64, PATIENCE));
+            let request = request.map(|body| inbound(body, ADMIN_BODY_BYTES_MAX as u64, PATIENCE, None));
             Ok::<_, Infallible>(admin.answer(request).await)
         }
     });

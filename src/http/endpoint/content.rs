@@ -15,7 +15,8 @@ use wasmtime::component::Val;
 
 use super::invalid;
 use crate::{
-    http::{Body, BodyError, problem::Problem},
+    CallError, ErrorKind,
+    http::{Body, BodyError, problem::Problem, room::Full},
     wasmtime,
 };
 
@@ -38,12 +39,15 @@ impl Content {
     /// Reads a body to its end.
     ///
     /// # Errors
-    /// 413 when it is larger than allowed, 408 when the client sends no more of it, 400 when it breaks off.
+    /// 413 when it is larger than allowed, 503 when the server holds too many already, 408 when the client sends no more of it, 400 when it breaks off.
     pub(super) async fn read(body: Body, headers: &HeaderMap) -> Result<Self, Problem> {
         let bytes = match body.collect().await {
             Ok(collected) => collected.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {
                 return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the request's body is larger than allowed"));
+            }
+            Err(error) if error.is::<Full>() => {
+                return Err(CallError::new(ErrorKind::RateLimited, error.to_string()).into());
             }
             Err(error) if is_late(&error) => {
                 return Err(Problem::new(
