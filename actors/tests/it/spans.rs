@@ -62,6 +62,9 @@ impl Subscriber for Spans {
 async fn a_call_is_a_span_with_its_waits_and_its_outcome() {
     let spans = Spans::default();
     let _listening = tracing::subscriber::set_default(spans.clone());
+    // As long as there is but one subscriber, tracing asks the thread that first comes by a place in the code whether anybody
+    // listens there, and believes it for all threads: that may be another test's.
+    let _second = tracing::Dispatch::new(Spans::default());
     let runtime = Gate::new()
         .builder("spans")
         .function(lab("s:add", "add", PoolSpec::lazy(1)))
