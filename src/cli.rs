@@ -52,7 +52,7 @@ enum Command {
     /// Load, compile and link everything, run nothing, and report all errors at once
     #[command(after_help = check::HELP)]
     Check(check::Options),
-    /// Start the tree and serve metrics until SIGINT or SIGTERM; or run one command of the registry
+    /// Start the tree and its HTTP servers, until SIGINT or SIGTERM; or run one command of the registry
     #[command(after_help = run::HELP)]
     Run(run::Options),
     /// Call one function again and again, and print calls per second and latencies

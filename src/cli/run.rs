@@ -30,11 +30,11 @@ use crate::{
 pub(super) const HELP: &str = "\
 The registry's HTTP servers are served: first those that belong to no http.service, on 127.0.0.1:8080 or --listen.
 
-The first SIGINT or SIGTERM ends the run: no new requests and calls, and running ones finish within --drain. A second one
+The first SIGINT or SIGTERM ends the run: no new requests and calls, and running ones finish within --drain. A second one \
 stops at once. Exit code 0 when all had finished, 1 when some were cut off or the run could not start.
 
-`run ROOT list` shows the registry's commands, `run ROOT NAME [ARG…]` runs one: options go before ROOT, everything after
-NAME is the command's own. No metrics are served then, and the exit code is the command's; one that does not exit by itself
+`run ROOT list` shows the registry's commands, `run ROOT NAME [ARG…]` runs one: options go before ROOT, everything after \
+NAME is the command's own. Nothing is served then, and the exit code is the command's; one that does not exit by itself \
 gives that of its error, as `call` does, or 130 or 143 after a signal.
 
 Examples:
