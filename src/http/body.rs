@@ -50,7 +50,7 @@ impl http_body::Body for Inbound {
         }
         if let (Some(place), Poll::Ready(Some(Ok(frame)))) = (&self.place, &frame)
             && let Some(data) = frame.data_ref()
-            && let Err(full) = place.grow(data.len())
+            && let Err(full) = place.grow(data.len() as u64)
         {
             return Poll::Ready(Some(Err(full.into())));
         }

@@ -79,7 +79,7 @@ impl Site {
             .max_header_list_size(HEAD_BYTES_MAX as u32);
         let tls = spec.tls.as_ref().map(|tls| acceptor(spec.id.as_ref(), tls)).transpose()?;
         let routes = Routes::new(runtime, spec)?;
-        let room = Room::new(options.body_bytes.max(routes.held_bytes_max()));
+        let room = Room::new(options.body_bytes, routes.held_bytes_max());
         let connections_max = options.connections.max(1);
         Ok(Self { routes, timeouts, dev: options.dev, connections_max, room, http, tls })
     }

@@ -7,18 +7,18 @@ mod query;
 mod request;
 mod response;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use greenroom_actors::{
     Context,
     spec::{FunctionId, Transport},
-    wasm::{Signature, WitType},
+    wasm::{Signature, WitType, host_bytes},
 };
 use http::{Request, Response, StatusCode, uri::Scheme};
 use http_body_util::BodyExt;
 
 use self::mapped::Mapped;
-use super::{Body, Client, problem::Problem};
+use super::{Body, Client, problem::Problem, room::Place};
 use crate::{CallError, CallOptions, ErrorKind, Runtime, registry::http::EndpointSpec};
 
 /// One endpoint, ready to answer.
@@ -107,6 +107,8 @@ impl Endpoint {
         let request_id = context.request_id.clone();
         let request_id = request_id.as_deref();
         let failed = |error| self.failed(error, request_id);
+        let place = request.extensions().get::<Arc<Place>>().cloned();
+        let hold = |bytes: u64| place.as_ref().map_or(Ok(()), |place| place.grow(bytes));
         let options = CallOptions::default().with_context(context);
         match &self.way {
             Way::Native => {
@@ -115,6 +117,7 @@ impl Endpoint {
             }
             Way::Mapped { params: mapped, result: ty } => {
                 let args = mapped.arguments(request, &params).await?;
+                hold(args.iter().map(host_bytes).sum())?;
                 let result = self.runtime.call_vals(id, args, options).await.map_err(failed)?;
                 response::response(result.as_ref(), ty.as_ref()).unwrap_or_else(|error| {
                     tracing::error!(function = %id, request_id, "the result is no response: {error}");
@@ -125,6 +128,7 @@ impl Endpoint {
             Way::Payload => {
                 let (head, body) = request.into_parts();
                 let args = payload::arguments(&head.headers, body).await?;
+                hold(args.iter().map(payload::host_bytes).sum())?;
                 let result = self.runtime.call_json(id, args, options).await.map_err(failed)?;
                 Ok(payload::response(&result))
             }

@@ -22,9 +22,9 @@ pub struct Options {
     pub dev: bool,
     /// Connections of each server at once. More wait to be accepted. Default is [`CONNECTIONS_MAX`].
     pub connections: usize,
-    /// The bodies of requests that a server holds while their calls wait or run, in bytes, all together; those that stream
-    /// through their function are held by nobody. Requests beyond that are told to come again. One body that its function
-    /// takes always fits. Default is [`BODIES_BYTES_MAX`](super::BODIES_BYTES_MAX).
+    /// What a server holds of requests while their calls wait or run, in bytes, all together: bodies, and the arguments that
+    /// are made of them; bodies that stream through their function are held by nobody. Requests beyond that are told to
+    /// come again. One that its function takes always fits. Default is [`BODIES_BYTES_MAX`].
     pub body_bytes: u64,
 }
 

@@ -62,6 +62,9 @@ pub(super) async fn respond(
         } else {
             record.place = (!site.routes.endpoint(*endpoint).endpoint.streams()).then(|| site.room.place());
             body = inbound(incoming, bytes_max, site.timeouts.read, record.place.clone());
+            if let Some(place) = &record.place {
+                head.extensions.insert(place.clone());
+            }
         }
     }
     let traceparent = record.begin(&id_text, traceparent(&head.headers));

@@ -22,7 +22,7 @@ pub use decode::decode;
 pub use error::{UnsupportedType, ValueError};
 pub use json::{JsonVal, to_json};
 use serde::Serialize;
-pub use size::payload_bytes;
+pub use size::{host_bytes, payload_bytes};
 pub use types::WitType;
 use wasmtime::component::{Val, types::ComponentFunc};
 

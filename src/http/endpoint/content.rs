@@ -15,7 +15,6 @@ use wasmtime::component::Val;
 
 use super::invalid;
 use crate::{
-    CallError, ErrorKind,
     http::{Body, BodyError, problem::Problem, room::Full},
     wasmtime,
 };
@@ -46,9 +45,7 @@ impl Content {
             Err(error) if error.is::<LengthLimitError>() => {
                 return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the request's body is larger than allowed"));
             }
-            Err(error) if error.is::<Full>() => {
-                return Err(CallError::new(ErrorKind::RateLimited, error.to_string()).into());
-            }
+            Err(error) if error.is::<Full>() => return Err(Full.into()),
             Err(error) if is_late(&error) => {
                 return Err(Problem::new(
                     StatusCode::REQUEST_TIMEOUT,

@@ -3,9 +3,13 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use serde_json::Value;
+use wasmtime::component::Val;
 
 use super::{content::Content, invalid};
-use crate::http::{Body, full, problem::Problem};
+use crate::{
+    http::{Body, full, problem::Problem},
+    wasmtime,
+};
 
 /// The arguments of a call.
 ///
@@ -34,6 +38,17 @@ pub(in crate::http) async fn arguments(headers: &HeaderMap, body: Body) -> Resul
             Err(invalid(format!("body: expected a JSON array of arguments, got {found}; wrap it: `[…]`")))
         }
     }
+}
+
+/// The memory that an argument takes, in bytes, with the value that is made of it.
+pub(super) fn host_bytes(arg: &Value) -> u64 {
+    let inside = match arg {
+        Value::String(text) => 2 * text.len() as u64,
+        Value::Array(items) => items.iter().map(host_bytes).sum(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| 2 * name.len() as u64 + host_bytes(value)).sum(),
+        _ => 0,
+    };
+    (size_of::<Value>() + size_of::<Val>()) as u64 + inside
 }
 
 /// The response with a result.

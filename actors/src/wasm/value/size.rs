@@ -1,4 +1,4 @@
-//! How large a value is, for the bound on results.
+//! How large a value is: to the guest, for the bound on results, and to the host.
 
 use wasmtime::component::Val;
 
@@ -26,4 +26,24 @@ pub fn payload_bytes(val: &Val) -> u64 {
         Val::Enum(_) => DISCRIMINANT,
         Val::Flags(_) | Val::Resource(_) | Val::Future(_) | Val::Stream(_) | Val::ErrorContext(_) => 4,
     }
+}
+
+/// The memory that a value takes on the host, in bytes, itself included. A byte of a `list<u8>` takes 40.
+pub fn host_bytes(val: &Val) -> u64 {
+    let sum = |vals: &[Val]| vals.iter().map(host_bytes).sum::<u64>();
+    let payload = |val: &Option<Box<Val>>| val.as_deref().map_or(0, host_bytes);
+    let inside = match val {
+        Val::String(text) | Val::Enum(text) => text.len() as u64,
+        Val::List(items) if matches!(items.first(), Some(Val::U8(_))) => (items.len() * size_of::<Val>()) as u64,
+        Val::List(items) | Val::FixedLengthList(items) | Val::Tuple(items) => sum(items),
+        Val::Map(pairs) => pairs.iter().map(|(key, value)| host_bytes(key) + host_bytes(value)).sum(),
+        Val::Record(fields) => {
+            fields.iter().map(|(name, value)| (size_of::<String>() + name.len()) as u64 + host_bytes(value)).sum()
+        }
+        Val::Variant(name, value) => name.len() as u64 + payload(value),
+        Val::Option(value) | Val::Result(Ok(value) | Err(value)) => payload(value),
+        Val::Flags(names) => names.iter().map(|name| (size_of::<String>() + name.len()) as u64).sum(),
+        _ => 0,
+    };
+    size_of::<Val>() as u64 + inside
 }
