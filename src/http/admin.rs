@@ -130,6 +130,10 @@ impl Admin {
     }
 
     async fn route(&self, head: &Parts, body: Body, request_id: String) -> Result<Response<Body>, Problem> {
+        // Whatever is there, or will be: who may not change anything learns nothing more.
+        if head.method == Method::POST {
+            self.authorize(head)?;
+        }
         if let Some(id) = head.uri.path().strip_prefix("/call/") {
             only(&[Method::POST], head)?;
             return self.call(id, head, body, request_id).await;
@@ -186,7 +190,6 @@ impl Admin {
     }
 
     async fn call(&self, id: &str, head: &Parts, body: Body, request_id: String) -> Result<Response<Body>, Problem> {
-        self.authorize(head)?;
         let runtime = self.runtime()?;
         let Ok(_room) = self.calls.try_acquire() else {
             let error = CallError::new(ErrorKind::RateLimited, format!("{ADMIN_CALLS_MAX} calls run here already"));

@@ -218,9 +218,10 @@ async fn other_paths_and_methods_are_problems() {
     let of = |method: &str, path: &str| client().request(method.parse().unwrap(), ward.url(path)).send();
     for (method, path, status, allow) in [
         ("GET", "/", 404, None),
-        ("POST", "/", 404, None),
+        ("POST", "/", 401, None),
         ("GET", "/call", 404, None),
-        ("POST", "/metrics", 405, Some("GET, HEAD")),
+        ("POST", "/metrics", 401, None),
+        ("PUT", "/metrics", 405, Some("GET, HEAD")),
         ("DELETE", "/tree", 405, Some("GET, HEAD")),
         ("GET", "/call/test:echo", 405, Some("POST")),
     ] {
