@@ -14,6 +14,7 @@ use super::{
     host::{GuestState, GuestWorld},
     incoming::{self, Handler},
     limits::{HANDLES_MAX, host_call_bytes_max},
+    stdio,
     ticker::Running,
     trap,
     value::payload_bytes,
@@ -257,7 +258,10 @@ impl WasmInstance {
 
 impl Instance for WasmInstance {
     fn run<'a>(&'a mut self, args: Payload, context: &'a Arc<Context>) -> BoxFuture<'a, Result<Answer, CallError>> {
-        Box::pin(self.call(args, context))
+        match context.request_id {
+            Some(_) => Box::pin(stdio::named(Arc::clone(context), self.call(args, context))),
+            None => Box::pin(self.call(args, context)),
+        }
     }
 
     fn memory_bytes(&self) -> u64 {

@@ -1,7 +1,7 @@
 //! Guest output: what a guest writes to stdout and stderr becomes lines of the log, bounded in length and rate.
 //!
-//! The lines are `tracing` events of the target `greenroom::guest`, with the fields `function` and `stream`. Where they
-//! go is for the subscriber to decide.
+//! The lines are `tracing` events of the target `greenroom::guest`, with the fields `function`, `stream`, and `request_id`
+//! where the call has one. Where they go is for the subscriber to decide.
 
 use std::{
     pin::Pin,
@@ -17,7 +17,17 @@ use wasmtime_wasi::{
     p2::{OutputStream, Pollable, StreamResult},
 };
 
-use crate::spec::FunctionId;
+use crate::{call, spec::FunctionId};
+
+tokio::task_local! {
+    /// The call that runs in this task. What a guest writes is written while its future is polled.
+    static RUNNING: Arc<call::Context>;
+}
+
+/// Runs a call whose lines in the log have its request's id.
+pub(super) async fn named<F: Future>(context: Arc<call::Context>, call: F) -> F::Output {
+    RUNNING.scope(context, call).await
+}
 
 /// Bytes of a line that the log shows. The rest of a longer line is left out, and the line says so.
 pub const LINE_BYTES_MAX: usize = 8 << 10;
@@ -66,7 +76,11 @@ impl GuestLog {
         }
         if admitted {
             let text = line.text();
-            tracing::info!(target: "greenroom::guest", function = %self.function, stream = stream.name(), "{text}");
+            let log = |request_id: Option<&str>| {
+                let (function, stream) = (&self.function, stream.name());
+                tracing::info!(target: "greenroom::guest", %function, stream, request_id, "{text}");
+            };
+            RUNNING.try_with(|context| log(context.request_id.as_deref())).unwrap_or_else(|_| log(None));
         }
     }
 }

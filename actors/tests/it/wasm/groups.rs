@@ -1,7 +1,7 @@
 //! Each group of capabilities both ways, on a component that a real toolchain made: granted, it works; not granted, the
 //! component loads, and the first use names what to add.
 
-use greenroom_actors::{ErrorKind, spec::Capability};
+use greenroom_actors::{Context, ErrorKind, spec::Capability};
 use serde_json::{Value, json};
 
 use super::{fixture::*, log::Log, prober::*};
@@ -87,6 +87,17 @@ fn streams_and_polls_need_no_grant_of_their_own() {
         log.during(|| call(&print, json!(["hello"])).unwrap());
         assert_eq!(log.lines(), [("app:f stdout".to_owned(), "hello".to_owned())]);
     }
+}
+
+#[test]
+fn what_a_guest_prints_has_the_id_of_the_request_that_it_is_for() {
+    let log = Log::default();
+    let print = prepared(&prober("print", &[Capability::Cli]));
+    let context = Context { request_id: Some("r-1".to_owned()), ..Context::default() };
+    log.during(|| call_with(&print, context, json!(["hello"])).unwrap());
+    log.during(|| call(&print, json!(["again"])).unwrap());
+    let lines = [("app:f stdout of r-1", "hello"), ("app:f stdout", "again")];
+    assert_eq!(log.lines(), lines.map(|(source, text)| (source.to_owned(), text.to_owned())));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use tracing::{
     span,
 };
 
-/// The lines of guests that were logged on this thread: function and stream, and text.
+/// The lines of guests that were logged on this thread: function, stream and request, and text.
 #[derive(Clone, Default)]
 pub struct Log(Arc<Mutex<Vec<(String, String)>>>);
 
@@ -29,6 +29,7 @@ impl Log {
 struct Line {
     function: String,
     stream: String,
+    request: String,
     message: String,
 }
 
@@ -38,6 +39,7 @@ impl Visit for Line {
         match field.name() {
             "function" => self.function = value,
             "stream" => self.stream = value.trim_matches('"').to_owned(),
+            "request_id" => self.request = format!(" of {}", value.trim_matches('"')),
             "message" => self.message = value,
             _ => {}
         }
@@ -60,7 +62,7 @@ impl Subscriber for Log {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line::default();
         event.record(&mut line);
-        let source = format!("{} {}", line.function, line.stream);
+        let source = format!("{} {}{}", line.function, line.stream, line.request);
         self.0.lock().unwrap().push((source, line.message));
     }
 
