@@ -3,6 +3,7 @@
 mod admin;
 mod bounds;
 mod calls;
+mod compress;
 mod middleware;
 mod native;
 mod records;

@@ -12,7 +12,7 @@ use super::{body, client, clients, endpoint, router, runtime, server};
 use crate::registry::Root;
 
 /// A registry of functions that are each behind an endpoint of their own name, for any method.
-struct Behind {
+pub struct Behind {
     address: SocketAddr,
     _serving: Serving,
     _runtime: Runtime,
@@ -34,14 +34,14 @@ impl Behind {
         Self::of(name, root, dev).await
     }
 
-    async fn of(name: &str, root: Root, dev: bool) -> Self {
+    pub async fn of(name: &str, root: Root, dev: bool) -> Self {
         let (runtime, servers) = bind(name, &root, dev).await;
         let servers = servers.unwrap();
         let address = servers.addresses()[0].1;
         Self { address, _serving: servers.serve(), _runtime: runtime, _root: root }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
@@ -50,7 +50,7 @@ impl Behind {
     }
 }
 
-fn entries<const N: usize>(functions: [(&str, &str); N]) -> String {
+pub fn entries<const N: usize>(functions: [(&str, &str); N]) -> String {
     let entry = |(name, fields): (&str, &str)| {
         let fields: String = fields.trim().lines().map(|line| format!("    {line}\n")).collect();
         format!(

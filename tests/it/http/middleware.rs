@@ -1,19 +1,18 @@
-//! What requests pass on their way in, and responses on their way out: every option, by what clients see of it.
+//! What requests pass on their way in, and responses on their way out: every option, by what clients see of it. Those of
+//! `compress` are in `compress`.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use greenroom::{
     http::Servers,
-    registry::http::{
-        CompressLevel, CompressSpec, CorsSpec, Middleware, RateLimitKey, RateLimitSpec, RealIpSpec, RouterSpec,
-    },
+    registry::http::{CorsSpec, Middleware, RateLimitKey, RateLimitSpec, RealIpSpec, RouterSpec},
 };
 use reqwest::{Client, Method, Response, header::HeaderMap};
 
 use super::{Backstage, Stage, body, clients, endpoint, router, runtime, serve, server};
 
 /// The functions of the tests below `/api`, behind these.
-async fn behind(name: &str, middleware: Vec<Middleware>) -> Stage {
+pub async fn behind(name: &str, middleware: Vec<Middleware>) -> Stage {
     let endpoints = vec![
         endpoint("GET", "/hello", "hello"),
         endpoint("POST", "/large", "large"),
@@ -23,7 +22,8 @@ async fn behind(name: &str, middleware: Vec<Middleware>) -> Stage {
     serve(name, server(vec![RouterSpec { middleware, ..router("/api", endpoints) }, other])).await
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+/// A header.
+pub fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap())
 }
 
@@ -115,51 +115,6 @@ async fn every_origin_and_every_header_may_be_allowed() {
         assert_eq!(text(response.headers(), "access-control-allow-headers"), Some("x-three"));
         assert_eq!(text(response.headers(), "access-control-allow-credentials"), None);
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn responses_are_compressed_as_the_client_accepts() {
-    let spec = CompressSpec { level: CompressLevel::Default, min_bytes: 1000 };
-    let stage = behind("http-compress", vec![Middleware::Compress(spec)]).await;
-    for client in clients() {
-        let large = async |path: &str, bytes: usize, accept: &str| {
-            let request = client.post(stage.url(path)).header("accept-encoding", accept);
-            request.body(format!("[{bytes}]")).send().await.unwrap()
-        };
-        for (accept, encoding) in [
-            ("gzip", Some("gzip")),
-            ("br", Some("br")),
-            ("zstd", Some("zstd")),
-            ("gzip;q=0.5, br", Some("br")),
-            ("deflate", None),
-            ("identity", None),
-        ] {
-            let response = large("/api/large", 5000, accept).await;
-            assert_eq!(text(response.headers(), "content-encoding"), encoding, "{accept}");
-            assert_eq!(text(response.headers(), "vary"), Some("accept-encoding"));
-            let bytes = response.bytes().await.unwrap();
-            assert_eq!(bytes.len() < 1000, encoding.is_some(), "{accept}: {}", bytes.len());
-        }
-        // With its quotation marks, the shortest that is worth it.
-        for (bytes, encoding) in [(997, None), (998, Some("gzip"))] {
-            let response = large("/api/large", bytes, "gzip").await;
-            assert_eq!(text(response.headers(), "content-encoding"), encoding, "{bytes}");
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_level_of_compression_is_as_the_router_says() {
-    let mut sizes = HashMap::new();
-    for level in [CompressLevel::Fastest, CompressLevel::Default, CompressLevel::Best] {
-        let spec = CompressSpec { level, min_bytes: 0 };
-        let stage = behind(&format!("http-compress-{level:?}"), vec![Middleware::Compress(spec)]).await;
-        let request = clients()[0].post(stage.url("/api/large")).header("accept-encoding", "gzip");
-        let response = request.body("[1000000]").send().await.unwrap();
-        sizes.insert(format!("{level:?}"), response.bytes().await.unwrap().len());
-    }
-    assert!(sizes["Fastest"] > sizes["Best"], "{sizes:?}");
-    assert!(sizes["Fastest"] > sizes["Default"], "{sizes:?}");
 }
 
 fn limit(requests: u32, burst: u32, key: RateLimitKey) -> Middleware {
