@@ -8,7 +8,7 @@ use clap::{Args, ValueHint};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 
-use super::{failure::Failure, metrics, run::address};
+use super::{failure::Failure, metrics, run::host_and_port};
 use crate::{
     CallError, ErrorKind,
     http::{Admin, AdminOptions, AdminToken},
@@ -42,7 +42,7 @@ fn place(text: &str) -> Result<Place, String> {
     if text == "off" {
         return Ok(Place::Off);
     }
-    address(text).map(Place::On).map_err(|error| format!("{error}, or `off`"))
+    host_and_port(text, 9464).map(Place::On).map_err(|error| format!("{error}, or `off`"))
 }
 
 /// A listener that is open, and what answers on it.

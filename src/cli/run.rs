@@ -80,11 +80,15 @@ const DRAIN_DEFAULT: Duration = Duration::from_secs(10);
 /// Entries of a server that the log lists, at most.
 const ENTRIES_SHOWN_MAX: usize = 20;
 
-/// Reads `HOST:PORT`.
-pub(super) fn address(text: &str) -> Result<String, String> {
+fn address(text: &str) -> Result<String, String> {
+    host_and_port(text, 8080)
+}
+
+/// Reads `HOST:PORT`. `example` is the port that a message suggests.
+pub(super) fn host_and_port(text: &str, example: u16) -> Result<String, String> {
     match text.rsplit_once(':') {
         Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(text.to_owned()),
-        _ => Err("write HOST:PORT, such as 127.0.0.1:9464 or [::1]:9464".to_owned()),
+        _ => Err(format!("write HOST:PORT, such as 127.0.0.1:{example} or [::1]:{example}")),
     }
 }
 

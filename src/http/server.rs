@@ -38,14 +38,14 @@ impl Default for Options {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// An address cannot be listened on.
-    #[error("{}", cannot_listen(.id.as_ref(), .address, .source))]
+    #[error("{}", cannot_listen(.id.as_ref(), .address, .error))]
     Address {
         /// The `http.service` entry; `None` for the default server.
         id: Option<FunctionId>,
         /// The address.
         address: String,
-        /// What the system says.
-        source: io::Error,
+        /// What the system says: part of the message, and so no source beside it.
+        error: io::Error,
     },
     /// [`Options::listen`] is given, and nothing belongs to a default server.
     #[error("there is no default server to listen on {address}: {}", match .servers.as_slice() {
@@ -127,7 +127,7 @@ impl Servers {
                 (None, Some(listen)) => listen,
                 _ => &spec.addr,
             };
-            let failed = |source| BindError::Address { id: spec.id.clone(), address: address.clone(), source };
+            let failed = |error| BindError::Address { id: spec.id.clone(), address: address.clone(), error };
             let listener = TcpListener::bind(address).await.map_err(failed)?;
             let address = listener.local_addr().map_err(failed)?;
             bound.push(Bound { id: spec.id.clone(), listener, address, site });

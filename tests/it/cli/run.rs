@@ -158,7 +158,9 @@ fn a_run_that_cannot_start_says_why() {
     assert_eq!(busy.code, 1);
     assert!(busy.stderr.contains(&format!("address in use: {address}; choose another with --metrics")), "{busy:?}");
 
-    assert_eq!(greenroom(&["run", "--metrics", "9464", "answer"]).code, 2);
+    let no_host = greenroom(&["run", "--metrics", "9464", "answer"]);
+    assert_eq!(no_host.code, 2);
+    assert!(no_host.stderr.contains("such as 127.0.0.1:9464 or [::1]:9464, or `off`"), "{no_host:?}");
     assert_eq!(greenroom(&["run", "--drain", "a while", "answer"]).code, 2);
 }
 
@@ -273,12 +275,20 @@ fn servers_that_cannot_listen_say_why() {
     let address = taken.local_addr().unwrap().to_string();
     let busy = greenroom(&["run", "--metrics", "off", "--listen", &address, "document/entries"]);
     assert_eq!(busy.code, 1);
-    assert!(busy.stderr.contains(&format!("address in use: {address}; choose another with --listen")), "{busy:?}");
+    let message = format!("error: address in use: {address}; choose another with --listen HOST:PORT");
+    assert!(busy.stderr.lines().any(|line| line == message), "{busy:?}");
+    // An address that no machine has: the cause comes once, the advice last.
+    let elsewhere = greenroom(&["run", "--metrics", "off", "--listen", "192.0.2.1:80", "document/entries"]).stderr;
+    let message = elsewhere.lines().find(|line| line.starts_with("error: cannot listen on 192.0.2.1:80: ")).unwrap();
+    assert!(message.ends_with("; choose another with --listen HOST:PORT"), "{message}");
+    assert_eq!(message.matches("(os error").count(), 1, "{message}");
 
     let nothing = greenroom(&["run", "--metrics", "off", "--listen", "127.0.0.1:0", "answer"]);
     assert_eq!(nothing.code, 2);
     assert!(nothing.stderr.contains("there is no default server to listen on 127.0.0.1:0"), "{nothing:?}");
-    assert_eq!(greenroom(&["run", "--listen", "8080", "document/entries"]).code, 2);
+    let no_port = greenroom(&["run", "--listen", "foo", "document/entries"]);
+    assert_eq!(no_port.code, 2);
+    assert!(no_port.stderr.contains("write HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080"), "{no_port:?}");
     for option in [&["--listen", "127.0.0.1:0"][..], &["--dev"]] {
         assert_eq!(greenroom(&[&["run"], option, &["commands", "list"]].concat()).code, 2);
     }
