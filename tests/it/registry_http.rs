@@ -485,3 +485,38 @@ fn entries_say_what_they_serve_and_where() {
     );
     assert!(registry.entries().iter().all(|entry| !entry.inert));
 }
+
+#[test]
+fn files_that_an_endpoint_hides_are_warned_of() {
+    let warnings = |method: &str, path: &str, mount: &str, server: &str| {
+        let entries = format!(
+            "  - {{name: one, kind: http.service, addr: ':1'}}
+  - {{name: two, kind: http.service, addr: ':2'}}
+  - {{name: r, kind: http.router, meta: {{server: one}}, prefix: /api}}
+  - {{name: root, kind: http.router, meta: {{server: one}}}}
+  - {{name: in_api, kind: http.endpoint, method: GET, path: '/x/{{rest...}}', func: f, meta: {{router: r}}}}
+  - {{name: relay, kind: http.endpoint, method: {method}, path: '{path}', func: f, meta: {{router: root}}}}
+  - {{name: d, kind: fs.directory, directory: .}}
+  - {{name: pages, kind: http.static, path: {mount}, fs: d, meta: {{server: {server}}}}}\n"
+        );
+        let (registry, diagnostics) = Root::with(&format!("{WAT}{entries}")).read();
+        assert!(!diagnostics.has_errors(), "{diagnostics}");
+        assert_eq!(registry.servers().iter().map(|server| server.statics.len()).sum::<usize>(), 1);
+        diagnostics.iter().map(|one| format!("{}: {}", one.field().unwrap(), one.message())).collect::<Vec<_>>()
+    };
+    let relay = |mount: &str| vec![format!("path: `pages` is never reached: `relay` takes every path below `{mount}`")];
+    assert_eq!(warnings("GET", "/{rest...}", "/", "one"), relay("/"));
+    assert_eq!(warnings("ANY", "/{rest...}", "/", "one"), relay("/"));
+    assert_eq!(warnings("GET", "/{rest...}", "/assets", "one"), relay("/assets"));
+    assert_eq!(warnings("GET", "/assets/{rest...}", "/assets", "one"), relay("/assets"));
+    let in_api = "path: `pages` is never reached: `in_api` takes every path below `/api/x`";
+    assert_eq!(warnings("GET", "/{rest...}", "/api/x", "one"), [in_api]);
+    for (method, path, mount, server) in [
+        ("POST", "/{rest...}", "/", "one"),
+        ("GET", "/assets/{rest...}", "/", "one"),
+        ("GET", "/{name}", "/", "one"),
+        ("GET", "/{rest...}", "/", "two"),
+    ] {
+        assert_eq!(warnings(method, path, mount, server), Vec::<String>::new(), "{method} {path} {mount} {server}");
+    }
+}

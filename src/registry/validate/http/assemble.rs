@@ -15,7 +15,7 @@ use crate::registry::{
     http::{EndpointSpec, RouterSpec, ServerSpec, Timeouts},
     kinds::http as kinds,
     path::FieldPath,
-    raw::Index,
+    raw::{Index, RawEntry},
     shape::Role,
     validate::Function,
 };
@@ -43,8 +43,8 @@ impl Parts {
         };
         assembly.servers(self.servers);
         assembly.routers(self.routers);
-        assembly.endpoints(self.endpoints);
-        assembly.statics(self.statics);
+        let routes = assembly.endpoints(self.endpoints);
+        assembly.statics(self.statics, &routes);
         let Assembly { failed, servers, placed, summaries, .. } = assembly;
         for number in failed {
             index.failed[number] = true;
@@ -213,7 +213,8 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    fn endpoints(&mut self, endpoints: Vec<Endpoint>) {
+    /// Gives back which paths are taken.
+    fn endpoints(&mut self, endpoints: Vec<Endpoint>) -> HashMap<Home, Routes> {
         let mut routes: HashMap<Home, Routes> = HashMap::new();
         for endpoint in endpoints {
             let number = endpoint.number;
@@ -248,6 +249,7 @@ impl<'a> Assembly<'a> {
                 router.spec.endpoints.push(spec);
             }
         }
+        routes
     }
 
     /// The function of an endpoint, unless its entry is at fault or is not served.
@@ -300,7 +302,7 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    fn statics(&mut self, statics: Vec<Static>) {
+    fn statics(&mut self, statics: Vec<Static>, routes: &HashMap<Home, Routes>) {
         let mut taken = HashMap::new();
         for Static { number, server, spec, shown } in statics {
             let Some(server) = self.server_of(number, server, &["meta", "server"]) else { continue };
@@ -312,9 +314,25 @@ impl<'a> Assembly<'a> {
                 continue;
             }
             self.summary(number, format!("{shown}{}", self.listening(server)));
+            if let Some(endpoint) = routes.get(&server).and_then(|routes| routes.covering(&spec.path)) {
+                self.hidden(number, endpoint, &spec.path);
+            }
             if let Some(server) = self.servers.get_mut(&server) {
                 server.spec.statics.push(spec);
             }
         }
+    }
+
+    /// Warns of static files that an endpoint answers for.
+    fn hidden(&mut self, number: usize, endpoint: usize, path: &str) {
+        let (entry, other) = (&self.index.entries[number], &self.index.entries[endpoint]);
+        let name = local(&other.id, entry.id.namespace());
+        let message = format!("`{}` is never reached: `{name}` takes every path below `{path}`", entry.id.name());
+        let place = |entry: &RawEntry| entry.node.pair("path").map_or(entry.name_span.clone(), place);
+        Scope { id: Some(&entry.id), ..Scope::of_file(&entry.file, self.out) }
+            .warning(place(entry), FieldPath::Field(&FieldPath::Root, "path"), message)
+            .label("endpoints come first")
+            .help(format!("give `{name}` a path that leaves some to files, such as `/api/{{rest...}}`"))
+            .and_at(&other.file, place(other), "takes them");
     }
 }

@@ -1,4 +1,4 @@
-//! Which endpoints of one server would answer the same requests.
+//! Which endpoints of one server would answer the same requests, or hide all of its files.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,8 @@ use http::Method;
 /// The endpoints of one server.
 #[derive(Default)]
 pub(super) struct Routes {
-    paths: matchit::Router<()>,
+    /// Each path with itself.
+    paths: matchit::Router<String>,
     /// The first endpoint of each path.
     first: HashMap<String, usize>,
     taken: HashMap<(String, Option<Method>), usize>,
@@ -30,7 +31,7 @@ impl Routes {
             return Err(Clash::Same(*other));
         }
         if !self.first.contains_key(pattern) {
-            self.paths.insert(pattern, ()).map_err(|error| match error {
+            self.paths.insert(pattern, pattern.to_owned()).map_err(|error| match error {
                 matchit::InsertError::Conflict { with } => Clash::Overlap(self.first.get(&with).copied()),
                 _ => Clash::Overlap(None),
             })?;
@@ -38,6 +39,16 @@ impl Routes {
         }
         self.taken.insert(key, endpoint);
         Ok(())
+    }
+
+    /// The endpoint that answers a GET of every path below this one, if there is one.
+    pub(super) fn covering(&self, mount: &str) -> Option<usize> {
+        // One segment that no path names.
+        let below = format!("{}/\0", mount.trim_end_matches('/'));
+        let pattern = self.paths.at(&below).ok()?.value;
+        let takes_all = pattern.rsplit('/').next().is_some_and(|last| last.starts_with("{*"));
+        let with = |method| self.taken.get(&(pattern.clone(), method)).copied();
+        if takes_all { with(Some(Method::GET)).or_else(|| with(None)) } else { None }
     }
 }
 
@@ -55,5 +66,30 @@ mod tests {
         assert_eq!(routes.add(4, Some(Method::PUT), "/a/{p0}"), Err(Clash::Same(1)));
         assert_eq!(routes.add(5, None, "/a/{p0}"), Err(Clash::Same(2)));
         assert_eq!(routes.add(6, Some(Method::GET), "/a/{*p0}"), Err(Clash::Overlap(Some(0))));
+    }
+
+    #[test]
+    fn what_takes_every_path_covers_those_below_it() {
+        let mut routes = Routes::default();
+        for (number, method, pattern) in [
+            (0, Some(Method::GET), "/a/{*p0}"),
+            (1, Some(Method::POST), "/a/b/{*p0}"),
+            (2, None, "/c/{p0}/{*p1}"),
+            (3, Some(Method::GET), "/d/{p0}"),
+        ] {
+            assert_eq!(routes.add(number, method, pattern), Ok(()));
+        }
+        for (mount, covering) in [
+            ("/", None),
+            ("/a", Some(0)),
+            ("/a/x", Some(0)),
+            ("/a/b", None),
+            ("/ab", None),
+            ("/c", None),
+            ("/c/x", Some(2)),
+            ("/d", None),
+        ] {
+            assert_eq!(routes.covering(mount), covering, "{mount}");
+        }
     }
 }
