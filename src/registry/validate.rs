@@ -182,6 +182,7 @@ impl<'a> Reader<'a> {
             bound: format!("`limits.max_module_bytes` is {bytes_max}"),
             not_utf8: "WebAssembly text is UTF-8; a binary needs `function.wasm`",
             example: "file://name.wat",
+            outside: None,
         };
         let field = FieldPath::Field(&FieldPath::Root, "source");
         let pair = self.node.pair("source")?;

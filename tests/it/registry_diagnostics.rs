@@ -374,6 +374,7 @@ fn faults_of_servers() {
         case("no key", "tls: {cert: x}"),
         case("a certificate that is no PEM", "tls: {cert: cert.pem, key: key.pem}"),
         case("a certificate that is not there", "tls: {cert: 'file://cert.pem', key: 'file:///etc/key.pem'}"),
+        case("a certificate outside of the registry", "tls: {cert: 'file://../cert.pem', key: 'file://../../key.pem'}"),
         case("clients that nobody signs", "tls: {cert: x, key: y, client_auth: required}"),
         case("a signer that nobody asks for", "tls: {cert: x, key: y, client_ca: z}"),
         case("an unknown demand on clients", "tls: {cert: x, key: y, client_auth: require}"),

@@ -20,13 +20,15 @@ pub(super) struct Bounds {
     pub(super) bound: String,
     pub(super) not_utf8: &'static str,
     pub(super) example: &'static str,
+    /// What to do with one that is outside of the registry, where something other than a copy helps.
+    pub(super) outside: Option<String>,
 }
 
 impl Reader<'_> {
     /// The text of a field, or that of the file it names.
     pub(super) fn text(&mut self, pair: &Pair, field: FieldPath<'_>, bounds: &Bounds) -> Option<String> {
         let text = pair.value.text()?;
-        let Bounds { what, bytes_max, bound, not_utf8, example } = bounds;
+        let Bounds { what, bytes_max, bound, not_utf8, example, outside } = bounds;
         let Some(name) = text.trim_end().strip_prefix("file://") else {
             if text.len() as u64 > *bytes_max {
                 self.scope
@@ -41,7 +43,10 @@ impl Reader<'_> {
             self.scope
                 .error(place(pair), field, format!("`{shown}` names no file beside this one"))
                 .label("a path relative to the YAML file")
-                .help(format!("write `{example}` for a file in the same folder"));
+                .help(match outside {
+                    Some(outside) if name.starts_with('/') => outside.clone(),
+                    _ => format!("write `{example}` for a file in the same folder"),
+                });
             return None;
         }
         let path = self.entry.file.folder().join(name);
@@ -54,22 +59,21 @@ impl Reader<'_> {
             Ok(None) => Err(ReadError::NotAFile),
             Err(error) => Err(ReadError::Io(error)),
         };
+        let mut help = "the path after `file://` is relative to the YAML file";
         let (message, label) = match bytes {
             Ok(bytes) => match String::from_utf8(bytes) {
                 Ok(text) => return Some(text),
                 Err(_) => (format!("`{shown}` is not UTF-8"), (*not_utf8).to_owned()),
             },
             Err(ReadError::Io(error)) if is_escape(&error) => {
+                help = outside.as_deref().unwrap_or(help);
                 (format!("`{shown}` leads out of the registry root"), "files of a registry are inside it".into())
             }
             Err(ReadError::Io(error)) => (format!("cannot read `{shown}`: {}", reason(&error)), String::new()),
             Err(ReadError::NotAFile) => (format!("`{shown}` is no regular file"), String::new()),
             Err(ReadError::TooLarge) => (format!("`{shown}` is larger than the entry allows"), bound.clone()),
         };
-        self.scope
-            .error(place(pair), field, message)
-            .label(label)
-            .help("the path after `file://` is relative to the YAML file");
+        self.scope.error(place(pair), field, message).label(label).help(help);
         None
     }
 }

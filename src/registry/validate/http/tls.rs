@@ -61,12 +61,17 @@ impl Reader<'_> {
 
     /// A PEM text, in the entry or in a file beside it.
     fn pem(&mut self, pair: &Pair) -> Option<String> {
+        let variable = format!("TLS_{}", pair.key.to_uppercase());
         let bounds = text::Bounds {
             what: "a PEM text",
             bytes_max: PEM_BYTES_MAX,
             bound: format!("a PEM text has at most {} MiB", PEM_BYTES_MAX >> 20),
             not_utf8: "PEM is a text, with lines such as `-----BEGIN CERTIFICATE-----`",
             example: "file://name.pem",
+            outside: Some(format!(
+                "keep it in the registry, or write `${{env:{variable}}}`, with an `env.variable` `{variable}` on an \
+                 `env.storage.os`"
+            )),
         };
         self.text(pair, FieldPath::Field(&TLS, &pair.key), &bounds)
     }
