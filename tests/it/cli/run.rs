@@ -125,7 +125,7 @@ fn a_run_logs_what_it_started_serves_metrics_and_stops_on_sigterm() {
     assert!(workers.iter().any(|sample| sample.labels.get("function") == Some("myns:answer")), "{body}");
 
     assert!(request(&address, "GET /").0.starts_with("HTTP/1.1 404 "));
-    let (head, _) = request(&address, "POST /metrics");
+    let (head, _) = request(&address, "PUT /metrics");
     assert!(head.starts_with("HTTP/1.1 405 ") && head.to_lowercase().contains("\r\nallow: get"), "{head}");
 
     // A connection that says nothing does not keep the run.
@@ -227,7 +227,7 @@ fn backtraces_are_in_the_log_and_with_dev_in_the_response() {
 
 #[cfg(unix)]
 #[test]
-fn requests_that_outlast_the_drain_are_cut_off_and_counted() {
+fn calls_of_requests_that_outlast_the_drain_are_cut_off_counted_and_answered() {
     let root = faulty();
     let path = root.path();
     let listen = ["--metrics", "127.0.0.1:0", "--listen", "127.0.0.1:0"];
@@ -242,7 +242,11 @@ fn requests_that_outlast_the_drain_are_cut_off_and_counted() {
     }
     let (status, log) = run.end("TERM");
     assert_eq!(status.code(), Some(1), "{log}");
-    assert!(log.contains("1 request and ") && log.contains(" cut off"), "{log}");
+    assert!(log.contains("stopped; 1 call cut off"), "{log}");
+    // It hears so.
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\"kind\":\"unavailable\""), "{answer}");
     assert!(TcpStream::connect(&address).is_err());
 }
 
