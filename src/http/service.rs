@@ -45,9 +45,6 @@ pub(super) async fn respond(
     activity.request_came(request.version() == Version::HTTP_2);
     let (mut head, incoming) = request.into_parts();
     let (id, id_text) = request_id(&head.headers);
-    // The function has the id that the log has, whatever the client said.
-    head.headers.insert(REQUEST_ID, id.clone());
-    join_cookies(&mut head.headers);
     let mut record = Record::new(site.clone(), activity, peer, &head.method, &head.uri, id.clone());
     let is_head = head.method == Method::HEAD;
 
@@ -78,6 +75,9 @@ pub(super) async fn respond(
         ..Context::default()
     };
     head.extensions.insert(record.client());
+    // The function has the id that the log has, whatever the client said.
+    head.headers.insert(REQUEST_ID, id.clone());
+    join_cookies(&mut head.headers);
     let request = Request::from_parts(head, Routed { site: site.clone(), body, target, context });
     let mut response = match router.and_then(|router| site.routes.stack(router)) {
         None => dispatch(request).await,

@@ -271,6 +271,24 @@ fn a_server_out_of_file_descriptors_waits_for_some() {
     assert!(log.matches("connections cannot be accepted").count() < 50, "{log}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_may_open_as_many_files_as_the_system_allows() {
+    let program = env!("CARGO_BIN_EXE_greenroom");
+    let script = format!(
+        "ulimit -Sn 64 && ulimit -Hn 512 && exec {program} run --no-cache --metrics off --listen 127.0.0.1:0 \
+         document/entries"
+    );
+    let mut child =
+        Command::new("sh").args(["-c", &script]).current_dir(EXAMPLES).stderr(Stdio::piped()).spawn().unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut run = Running { child, stderr, log: String::new() };
+    run.address();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", run.id())).unwrap();
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert_eq!(files.split_whitespace().collect::<Vec<_>>()[3..5], ["512", "512"]);
+}
+
 #[test]
 fn servers_that_cannot_listen_say_why() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
