@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, ValueHint};
+use tokio::time::timeout;
 
 use super::{
     RegistryOptions, admin,
@@ -77,6 +78,9 @@ impl Options {
 /// How long a drain may take unless the user says otherwise.
 const DRAIN_DEFAULT: Duration = Duration::from_secs(10);
 
+/// How long the answers of calls that were cut off may take to reach their clients.
+const LAST_ANSWERS_MAX: Duration = Duration::from_secs(1);
+
 /// Entries of a server that the log lists, at most.
 const ENTRIES_SHOWN_MAX: usize = 20;
 
@@ -108,6 +112,10 @@ pub(super) async fn run(options: Options, format: Format) -> Result<ExitCode, Fa
 /// Starts the tree and keeps it until signals end it. Operators are answered from the beginning to the end.
 async fn tree(options: Options) -> Result<ExitCode, Failure> {
     let mut signals = Signals::new().context("signals cannot be heard")?;
+    // Each connection takes a file, and what a process may open unasked is often few. What the system refuses stays.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::debug!(%error, "the limit on open files stays");
+    }
     let opened = admin::open(&options.admin, options.dev).await?;
     let admin = opened.as_ref().map(|opened| opened.admin.clone());
     let answering = async {
@@ -234,9 +242,14 @@ pub async fn serve(
     requests + calls
 }
 
-/// Lets requests finish first, which may call on; then calls. Returns how many of each were cut off.
+/// Lets requests finish first, which may call on; then calls. What has not finished then is answered that it never will be,
+/// and has a moment for that. Returns how many requests and calls were cut off.
 async fn end(runtime: &Runtime, serving: &mut Serving, within: Duration) -> (usize, usize) {
     let begun = Instant::now();
-    let requests = serving.stop(within).await;
-    (requests, runtime.drain(within.saturating_sub(begun.elapsed())).await)
+    if let Ok(requests) = timeout(within, serving.stop(Duration::MAX)).await {
+        return (requests, runtime.drain(within.saturating_sub(begun.elapsed())).await);
+    }
+    let calls = runtime.drain(Duration::ZERO).await;
+    runtime.shutdown(Duration::ZERO).await;
+    (serving.stop(LAST_ANSWERS_MAX).await, calls)
 }

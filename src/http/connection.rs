@@ -101,10 +101,15 @@ pub(super) async fn connected(
         tracing::trace!(target: "greenroom::http", %peer, %error, "a connection was gone at once");
     }
     let Some(tls) = site.tls.clone() else { return speak(site, stream, peer, stages).await };
-    let mut cut = stages.clone();
+    let mut stopping = stages.clone();
+    let stopped = async {
+        // Whoever does not say what it wants has nothing to be finished.
+        drop(stopping.wait_for(|stage| *stage != Stage::Open).await);
+        sleep(LAST_WORD).await;
+    };
     let shaken = tokio::select! {
         shaken = timeout(site.timeouts.read, tls.accept(stream)) => shaken,
-        _ = cut.wait_for(|stage| *stage == Stage::Cut) => return 0,
+        () = stopped => return 0,
     };
     match shaken {
         Ok(Ok(stream)) => speak(site, stream, peer, stages).await,
@@ -155,6 +160,12 @@ where
                     }
                 }
                 connection.as_mut().graceful_shutdown();
+            }
+            // A head that is on its way when the servers stop may still come, and is not waited for.
+            () = sleep(LAST_WORD), if stage == Stage::Draining && activity.awaits_head() => {
+                if activity.awaits_head() {
+                    return 0;
+                }
             }
             () = watch.as_mut() => {
                 let now = Instant::now();

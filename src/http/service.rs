@@ -4,8 +4,9 @@ use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use greenroom_actors::Context;
 use http::{
-    Method, Request, Response, StatusCode, Version,
-    header::{CONTENT_LENGTH, HOST},
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
+    header::{CONTENT_LENGTH, COOKIE, HOST},
+    uri::Authority,
 };
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -74,6 +75,9 @@ pub(super) async fn respond(
         ..Context::default()
     };
     head.extensions.insert(record.client());
+    // The function has the id that the log has, whatever the client said.
+    head.headers.insert(REQUEST_ID, id.clone());
+    join_cookies(&mut head.headers);
     let request = Request::from_parts(head, Routed { site: site.clone(), body, target, context });
     let mut response = match router.and_then(|router| site.routes.stack(router)) {
         None => dispatch(request).await,
@@ -146,12 +150,30 @@ fn unacceptable(head: &http::request::Parts) -> Option<Problem> {
     if head.version == Version::HTTP_11 && head.headers.get_all(HOST).iter().count() != 1 {
         return Some(Problem::new(StatusCode::BAD_REQUEST, "a request of HTTP/1.1 has one `Host` header"));
     }
+    let host = head.headers.get(HOST).map(HeaderValue::as_bytes);
+    let authority = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let is_host = |text: &[u8]| text.is_empty() || !text.contains(&b'@') && Authority::try_from(text).is_ok();
+    if ![host, authority].into_iter().flatten().all(is_host) {
+        return Some(Problem::new(StatusCode::BAD_REQUEST, "the `Host` of the request is no host with a port"));
+    }
     // hyper counts those of HTTP/1.1 alone.
     let headers = head.headers.len();
     (headers > HEADERS_MAX).then(|| {
         let detail = format!("there are {headers} headers; {HEADERS_MAX} is the most");
         Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
     })
+}
+
+/// Clients of HTTP/2 may send a header for each cookie; whoever reads headers knows them as one (RFC 9113, 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut cookies = headers.get_all(COOKIE).iter();
+    if let (Some(_), Some(_)) = (cookies.next(), cookies.next()) {
+        let all: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+        // Values joined by what may be in a value are one.
+        if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+            headers.insert(COOKIE, joined);
+        }
+    }
 }
 
 fn body_too_large(bytes_max: u64) -> Problem {

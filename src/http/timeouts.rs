@@ -80,6 +80,11 @@ impl Activity {
         self.requests.load(Relaxed)
     }
 
+    /// Whether the next thing to come is the rest of a request's head, and nothing else goes on.
+    pub(super) fn awaits_head(&self) -> bool {
+        self.in_flight() == 0 && !self.shared.load(Relaxed) && self.head_since.load(Relaxed) > 0
+    }
+
     /// Whether there was no request yet.
     pub(super) fn is_new(&self) -> bool {
         !self.began.load(Relaxed)

@@ -125,7 +125,7 @@ fn a_run_logs_what_it_started_serves_metrics_and_stops_on_sigterm() {
     assert!(workers.iter().any(|sample| sample.labels.get("function") == Some("myns:answer")), "{body}");
 
     assert!(request(&address, "GET /").0.starts_with("HTTP/1.1 404 "));
-    let (head, _) = request(&address, "POST /metrics");
+    let (head, _) = request(&address, "PUT /metrics");
     assert!(head.starts_with("HTTP/1.1 405 ") && head.to_lowercase().contains("\r\nallow: get"), "{head}");
 
     // A connection that says nothing does not keep the run.
@@ -229,7 +229,7 @@ fn backtraces_are_in_the_log_and_with_dev_in_the_response() {
 
 #[cfg(unix)]
 #[test]
-fn requests_that_outlast_the_drain_are_cut_off_and_counted() {
+fn calls_of_requests_that_outlast_the_drain_are_cut_off_counted_and_answered() {
     let root = faulty();
     let path = root.path();
     let listen = ["--metrics", "127.0.0.1:0", "--listen", "127.0.0.1:0"];
@@ -244,7 +244,11 @@ fn requests_that_outlast_the_drain_are_cut_off_and_counted() {
     }
     let (status, log) = run.end("TERM");
     assert_eq!(status.code(), Some(1), "{log}");
-    assert!(log.contains("1 request and ") && log.contains(" cut off"), "{log}");
+    assert!(log.contains("stopped; 1 call cut off"), "{log}");
+    // It hears so.
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\"kind\":\"unavailable\""), "{answer}");
     assert!(TcpStream::connect(&address).is_err());
 }
 
@@ -267,6 +271,24 @@ fn a_server_out_of_file_descriptors_waits_for_some() {
     let (_, log) = run.end("TERM");
     // Said when it begins, and perhaps again when it goes back and forth.
     assert!(log.matches("connections cannot be accepted").count() < 50, "{log}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_may_open_as_many_files_as_the_system_allows() {
+    let program = env!("CARGO_BIN_EXE_greenroom");
+    let script = format!(
+        "ulimit -Sn 64 && ulimit -Hn 512 && exec {program} run --no-cache --metrics off --listen 127.0.0.1:0 \
+         document/entries"
+    );
+    let mut child =
+        Command::new("sh").args(["-c", &script]).current_dir(EXAMPLES).stderr(Stdio::piped()).spawn().unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut run = Running { child, stderr, log: String::new() };
+    run.address();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", run.id())).unwrap();
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert_eq!(files.split_whitespace().collect::<Vec<_>>()[3..5], ["512", "512"]);
 }
 
 #[test]

@@ -98,6 +98,29 @@ async fn a_guest_sees_what_the_client_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_guest_is_told_the_id_of_its_request_and_all_cookies_in_one_header() {
+    let stage = serve("native-headers", "relay", |_| {}).await;
+    for client in clients() {
+        let request = client.get(stage.url("/headers")).header("x-request-id", "not visible");
+        let response = request.header("cookie", "a=1").header("cookie", "b=2").send().await.unwrap();
+        let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+        let text = response.text().await.unwrap();
+        let of = |name: &str| text.lines().filter(|line| line.starts_with(name)).collect::<Vec<_>>();
+        assert_eq!(of("cookie: "), ["cookie: a=1; b=2"]);
+        assert_eq!(of("x-request-id: "), [format!("x-request-id: {id}")]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_none_is_refused() {
+    let stage = serve("native-host", "relay", |_| {}).await;
+    for (host, status) in [("a.b:80", "200"), ("", "200"), ("a b/c", "400"), ("u:p@h", "400"), ("a/b", "400")] {
+        let answer = stage.raw(format!("GET /headers HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "`{host}`: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bodies_stream_through_a_guest_both_ways_at_once() {
     let stage = serve("native-echo", "relay", |_| {}).await;
     for client in clients() {

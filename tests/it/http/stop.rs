@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use greenroom::registry::http::{ClientAuth, ServerSpec, TlsSpec};
 use tokio::{io::AsyncReadExt, net::TcpStream, task::JoinSet, time::timeout};
 
 use super::{PATIENCE, Stage, clients, plain, serve};
@@ -42,6 +43,29 @@ async fn requests_that_run_are_finished_and_the_connection_is_closed_after_them(
 
 async fn timeout_of<T>(future: impl Future<Output = T>) -> T {
     timeout(PATIENCE, future).await.expect("this ends")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_who_has_not_asked_is_waited_for() {
+    let patient = |mut spec: ServerSpec| {
+        spec.timeouts.read = PATIENCE * 60;
+        spec
+    };
+    let mut stage = serve("http-stop-half", patient(plain())).await;
+    let mut half = stage.connect().await;
+    half.send("GET /hello HTTP/1.1\r\nhos").await;
+    let mut next = stage.connect().await;
+    next.send("GET /hello HTTP/1.1\r\nhost: x\r\n\r\nGET /hel").await;
+    assert_eq!(next.response().await.1, "\"hello\"");
+    assert_eq!(timeout_of(stage.serving.stop(PATIENCE * 60)).await, 0);
+    assert_eq!((half.rest().await, next.rest().await), (String::new(), String::new()));
+
+    let (cert, key) = super::tls::Authority::new().sign("localhost");
+    let tls = TlsSpec { cert, key, client_ca: None, client_auth: ClientAuth::None };
+    let mut stage = serve("http-stop-handshake", patient(ServerSpec { tls: Some(tls), ..plain() })).await;
+    let mut silent = stage.connect().await;
+    assert_eq!(timeout_of(stage.serving.stop(PATIENCE * 60)).await, 0);
+    assert_eq!(silent.rest().await, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
