@@ -323,6 +323,13 @@ fn middleware_keeps_its_order() {
 }
 
 #[test]
+fn the_options_of_a_middleware_that_is_listed_twice_are_looked_at_once() {
+    let router = "{name: r, kind: http.router, middleware: [cors, cors], options: {cors.allow.credentials: true}}";
+    let expected = ["`cors` is listed twice", "browsers send no credentials where `cors.allow.origins` is `*`"];
+    assert_eq!(errors(&format!("  - {router}\n")), expected);
+}
+
+#[test]
 fn a_limit_that_would_count_proxies_is_warned_of() {
     let warnings = |middleware: &str| {
         let root = Root::with(&format!("entries:\n  - {{name: r, kind: http.router, middleware: [{middleware}]}}\n"));

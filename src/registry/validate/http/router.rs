@@ -58,10 +58,11 @@ impl Reader<'_> {
                 let field = FieldPath::Field(&FieldPath::Root, "middleware");
                 let path = FieldPath::Item(&field, position);
                 self.scope.error(item.span.clone(), path, format!("`{name}` is listed twice")).label("again here");
+                continue;
             }
             names.push(name);
         }
-        let place = |wanted: &str| names.iter().position(|name| *name == wanted);
+        let place = |wanted: &str| items.iter().position(|item| item.text() == Some(wanted));
         if let (Some(limit), Some(real_ip)) = (place("ratelimit"), place("real_ip"))
             && limit < real_ip
         {
