@@ -137,6 +137,7 @@ impl Drop for Record {
         let refused = matches!(kind, Some(ErrorKind::RateLimited | ErrorKind::Unavailable));
         match (self.status, &self.failure) {
             _ if refused => log!(debug, "request refused"),
+            (_, Some(_)) if kind == Some(ErrorKind::Canceled) => log!(debug, "request; the client went away"),
             (Some(_), Some(_)) if failed || !self.whole => log!(warn, "request failed"),
             (Some(_), _) if failed => log!(warn, "request failed"),
             (Some(_), _) if self.whole => log!(debug, "request"),

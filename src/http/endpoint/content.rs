@@ -4,7 +4,7 @@
 use std::io;
 
 use bytes::Bytes;
-use greenroom_actors::wasm::WitType;
+use greenroom_actors::{CallError, ErrorKind, wasm::WitType};
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING},
@@ -24,6 +24,12 @@ fn is_late(error: &BodyError) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
 }
 
+/// Whether a body broke off because it is not as HTTP has it, and not because the client went away.
+fn is_malformed(error: &BodyError) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    matches!(cause, Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData))
+}
+
 /// The body of a request.
 #[derive(Debug, Default)]
 pub(super) struct Content {
@@ -38,7 +44,8 @@ impl Content {
     /// Reads a body to its end.
     ///
     /// # Errors
-    /// 413 when it is larger than allowed, 503 when the server holds too many already, 408 when the client sends no more of it, 400 when it breaks off.
+    /// 413 when it is larger than allowed, 503 when the server holds too many already, 408 when the client sends no more of it,
+    /// 499 when the client went away, 400 when it is malformed.
     pub(super) async fn read(body: Body, headers: &HeaderMap) -> Result<Self, Problem> {
         let bytes = match body.collect().await {
             Ok(collected) => collected.to_bytes(),
@@ -52,9 +59,14 @@ impl Content {
                     format!("the request's body broke off: {error}"),
                 ));
             }
-            Err(error) => {
+            Err(error) if is_malformed(&error) => {
                 tracing::debug!(%error, "the body of a request broke off");
                 return Err(Problem::new(StatusCode::BAD_REQUEST, "the request's body broke off"));
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the client went away before the end of its body");
+                let gone = "the client went away before the end of its body";
+                return Err(CallError::new(ErrorKind::Canceled, gone).into());
             }
         };
         let present =

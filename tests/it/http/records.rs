@@ -74,6 +74,39 @@ async fn clients_that_go_away_are_counted_as_499() {
     counted(&metrics, "/wait", "GET", "499", 2).await;
 }
 
+#[tokio::test]
+async fn clients_that_go_away_before_the_end_of_their_body_are_counted_as_499() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let (log, _second, _log_guard) = Log::start();
+    let stage = serve("http-metrics-gone-early", plain()).await;
+    for body in ["content-length: 9\r\n\r\n[1,", "transfer-encoding: chunked\r\n\r\n3\r\n[1,\r\n"] {
+        let mut raw = stage.connect().await;
+        raw.send(format!("POST /echo HTTP/1.1\r\nhost: x\r\nx-request-id: early\r\n{body}")).await;
+    }
+    counted(&metrics, "/echo", "POST", "499", 2).await;
+    let line = log.line("request_id=\"early\"").await;
+    for part in ["DEBUG", "status=499", "kind=\"canceled\"", "the client went away"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    let [_, http2] = clients();
+    let (sent, mut is_sent) = tokio::sync::mpsc::unbounded_channel();
+    let pieces = futures::stream::poll_fn(move |_| {
+        sent.send(()).unwrap();
+        std::task::Poll::<Option<Result<Vec<u8>, std::io::Error>>>::Pending
+    });
+    let call = tokio::spawn(http2.post(stage.url("/echo")).body(reqwest::Body::wrap_stream(pieces)).send());
+    is_sent.recv().await.unwrap();
+    // What comes later on the connection shows that the request has come.
+    http2.get(stage.url("/hello")).send().await.unwrap();
+    call.abort();
+    counted(&metrics, "/echo", "POST", "499", 3).await;
+    // Who sends what is no body is still there to hear it.
+    let answer = stage.raw("POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nx\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+}
+
 /// The lines of a log.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
