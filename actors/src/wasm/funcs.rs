@@ -1,6 +1,8 @@
 //! The host interface `greenroom:runtime/funcs`: guests call other functions. Which functions there are, and what a call
 //! of them meets, is the runtime's business.
 
+use std::time::Instant;
+
 use serde_json::Value;
 use wasmtime::component::{HasSelf, Linker};
 
@@ -34,17 +36,23 @@ impl GuestState {
     async fn call_function(&mut self, id: &str, args: &str) -> Result<String, CallError> {
         let args = arguments(args)?;
         let context = self.context().nested()?;
+        let deadline = context.deadline;
         let functions = self.functions().ok_or_else(|| {
             CallError::new(ErrorKind::Unavailable, "the runtime is shutting down and makes no more calls")
         })?;
         let result = match id.contains(':') {
-            true => functions.call_nested(id, args, context).await?,
+            true => functions.call_nested(id, args, context).await,
             false => {
                 let id = format!("{}:{id}", self.function().namespace());
-                functions.call_nested(&id, args, context).await?
+                functions.call_nested(&id, args, context).await
             }
         };
-        Ok(result.to_string())
+        let timed_out = result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Timeout);
+        if timed_out && deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            // The time of the whole chain is over: whoever ends this call is on the way, and its guest has no say any more.
+            return std::future::pending().await;
+        }
+        result.map(|result| result.to_string())
     }
 }
 
