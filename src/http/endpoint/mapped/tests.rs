@@ -215,9 +215,16 @@ async fn bodies_that_nobody_needs_are_not_read() {
 #[tokio::test]
 async fn bodies_that_break_off_or_are_too_large_have_their_status() {
     let mapped = mapped([("text", Text)]).unwrap();
-    let problem = broken("reset".into()).to(&mapped).await.unwrap_err();
+    #[derive(Debug, thiserror::Error)]
+    #[error("malformed")]
+    struct Malformed(#[source] std::io::Error);
+    let malformed = Malformed(std::io::ErrorKind::InvalidData.into());
+    let problem = broken(malformed.into()).to(&mapped).await.unwrap_err();
     assert_eq!(problem.status, StatusCode::BAD_REQUEST);
     assert_eq!(problem.detail, "the request's body broke off");
+    // Nobody is left who was wrong.
+    let problem = broken("reset".into()).to(&mapped).await.unwrap_err();
+    assert_eq!((problem.status.as_u16(), problem.kind), (499, Some(greenroom_actors::ErrorKind::Canceled)));
     let limited = http_body_util::Limited::new(full("abc"), 2);
     let too_large = limited.collect().await.unwrap_err();
     assert!(too_large.is::<LengthLimitError>());
