@@ -18,6 +18,7 @@ use crate::{
     call::{BodyError, CallError, CallOptions, ErrorKind, HttpBody, HttpRequest, Payload, Progress},
     directory::{Entry, Running},
     executor,
+    spec::FunctionId,
 };
 
 /// Gives a request to a function that handles requests itself, and waits for its response to begin.
@@ -49,14 +50,7 @@ pub(crate) async fn exchange(
     let has_none = is_head || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     Ok(response.map(|body| {
         let left = if has_none || body.is_end_stream() { Some(0) } else { length };
-        ResponseBody {
-            inner: body,
-            call: Some(call),
-            left,
-            progress,
-            function: entry.id.as_str().into(),
-            failure: None,
-        }
+        ResponseBody { inner: body, call: Some(call), left, progress, function: entry.id.clone(), failure: None }
     }))
 }
 
@@ -78,7 +72,7 @@ pub struct ResponseBody {
     /// What is left of the body, in bytes, where that is known.
     left: Option<u64>,
     progress: Arc<Progress>,
-    function: Arc<str>,
+    function: FunctionId,
     /// Why it breaks off, from when that is known until it is told.
     failure: Option<BodyError>,
 }
@@ -96,7 +90,7 @@ impl ResponseBody {
     /// there is an error.
     fn broken(&mut self, error: BodyError, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let backtrace = error.downcast_ref().and_then(CallError::backtrace);
-        tracing::warn!(function = &*self.function, %error, backtrace, "a response broke off");
+        tracing::warn!(function = %self.function, %error, backtrace, "a response broke off");
         self.call = None;
         self.failure = Some(error);
         cx.waker().wake_by_ref();

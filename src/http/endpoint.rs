@@ -104,23 +104,19 @@ impl Endpoint {
         context: Context,
     ) -> Result<Response<Body>, Problem> {
         let id = self.function.as_str();
-        let request_id = context.request_id.clone();
-        let request_id = request_id.as_deref();
-        let failed = |error| self.failed(error, request_id);
         let place = request.extensions().get::<Arc<Place>>().cloned();
         let hold = |bytes: u64| place.as_ref().map_or(Ok(()), |place| place.grow(bytes));
         let options = CallOptions::default().with_context(context);
         match &self.way {
             Way::Native => {
-                let response = self.runtime.handle(id, scheme(&request), request, options).await.map_err(failed)?;
+                let response = self.runtime.handle(id, scheme(&request), request, options).await?;
                 Ok(response.map(BodyExt::boxed_unsync))
             }
             Way::Mapped { params: mapped, result: ty } => {
                 let args = mapped.arguments(request, &params).await?;
                 hold(args.iter().map(host_bytes).sum())?;
-                let result = self.runtime.call_vals(id, args, options).await.map_err(failed)?;
+                let result = self.runtime.call_vals(id, args, options).await?;
                 response::response(result.as_ref(), ty.as_ref()).unwrap_or_else(|error| {
-                    tracing::error!(function = %id, request_id, "the result is no response: {error}");
                     let detail = format!("`{id}`: the result is no response: {error}");
                     Err(CallError::new(ErrorKind::Internal, detail).into())
                 })
@@ -129,18 +125,10 @@ impl Endpoint {
                 let (head, body) = request.into_parts();
                 let args = payload::arguments(&head.headers, body).await?;
                 hold(args.iter().map(payload::host_bytes).sum())?;
-                let result = self.runtime.call_json(id, args, options).await.map_err(failed)?;
+                let result = self.runtime.call_json(id, args, options).await?;
                 Ok(payload::response(&result))
             }
         }
-    }
-
-    /// What the client hears of a call that failed; where the guest was goes to the log.
-    fn failed(&self, error: CallError, request_id: Option<&str>) -> Problem {
-        if let Some(backtrace) = error.backtrace() {
-            tracing::warn!(function = %self.function, request_id, backtrace, "{error}");
-        }
-        error.into()
     }
 }
 

@@ -17,11 +17,13 @@ use super::{
 pub(super) struct Failure {
     kind: Option<ErrorKind>,
     detail: String,
+    /// Where the guest was.
+    backtrace: Option<String>,
 }
 
 impl From<&Problem> for Failure {
     fn from(problem: &Problem) -> Self {
-        Self { kind: problem.kind, detail: problem.detail.clone() }
+        Self { kind: problem.kind, detail: problem.detail.clone(), backtrace: problem.backtrace.clone() }
     }
 }
 
@@ -100,7 +102,8 @@ impl Record {
 
     /// The response broke off.
     pub(super) fn broke_off(&mut self, error: &BodyError) {
-        self.failure = Some(Failure { kind: None, detail: format!("the response broke off: {error}") });
+        self.failure =
+            Some(Failure { kind: None, detail: format!("the response broke off: {error}"), backtrace: None });
     }
 }
 
@@ -127,6 +130,7 @@ impl Drop for Record {
                     client = %self.client.ip,
                     kind = self.failure.as_ref().and_then(|failure| failure.kind).map(ErrorKind::name),
                     detail = self.failure.as_ref().map(|failure| failure.detail.as_str()),
+                    backtrace = self.failure.as_ref().and_then(|failure| failure.backtrace.as_deref()),
                     $message
                 )
             };

@@ -61,7 +61,8 @@ pub(super) async fn respond(
         if incoming.size_hint().lower() > bytes_max {
             target = Target::Refused(body_too_large(bytes_max));
         } else {
-            record.place = (!site.routes.endpoint(*endpoint).endpoint.streams()).then(|| site.room.place());
+            let is_held = !incoming.is_end_stream() && !site.routes.endpoint(*endpoint).endpoint.streams();
+            record.place = is_held.then(|| site.room.place());
             body = inbound(incoming, bytes_max, site.timeouts.read, record.place.clone());
             if let Some(place) = &record.place {
                 head.extensions.insert(place.clone());

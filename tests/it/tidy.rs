@@ -28,7 +28,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("dispatcher", &["call", "executor", "metrics", "pool", "spec", "tree"]),
     ("worker", &["call", "executor", "metrics", "pool", "spec"]),
     ("directory", &["call", "dispatcher", "executor", "metrics", "spec"]),
-    ("exchange", &["call", "directory", "executor"]),
+    ("exchange", &["call", "directory", "executor", "spec"]),
     ("function", &["directory", "dispatcher", "executor", "metrics", "pool", "spec", "threads", "worker"]),
     ("root", &["function", "metrics"]),
     ("process", &["call", "directory", "metrics", "spec", "threads", "wasm"]),
