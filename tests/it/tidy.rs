@@ -13,7 +13,7 @@ const LINES_MAX: usize = 450;
 const SOURCES: [&str; 2] = ["src", "actors/src"];
 
 /// Everything that is compiled.
-const ALL: [&str; 5] = ["src", "actors/src", "tests", "actors/tests", "examples"];
+const ALL: [&str; 6] = ["src", "actors/src", "bench/src", "tests", "actors/tests", "examples"];
 
 /// What the modules of `greenroom-actors` may name of each other: a whole module that is below them, or one item.
 const ARROWS: [(&str, &[&str]); 16] = [

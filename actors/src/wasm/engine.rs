@@ -151,6 +151,16 @@ impl Engine {
         Self::made(options, Some(functions))
     }
 
+    /// The settings of wasmtime with which functions run that say nothing of their stack, and a pool of this many
+    /// instances. For measuring what the tree adds to wasmtime alone.
+    #[doc(hidden)]
+    pub fn settings(instances_max: usize) -> Config {
+        let profile = Profile { stack_bytes: Limits::default().max_stack_bytes, is_concurrent: false };
+        let mut config = settings(profile, None);
+        config.allocation_strategy(pool(profile, instances_max));
+        config
+    }
+
     fn made(options: EngineOptions, functions: Option<Weak<dyn Functions>>) -> Result<Self, EngineError> {
         if options.instances_max == 0 {
             return Err(EngineError::NoInstances);
