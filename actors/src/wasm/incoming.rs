@@ -75,7 +75,7 @@ impl WasmInstance {
         };
         let result = async {
             self.begin(context)?;
-            let (store, _running) = self.running();
+            let store = self.store();
             let request = with_authority(request).map(incoming);
             match handler {
                 Handler::P2(handler) => {
