@@ -57,11 +57,7 @@ impl Actor for Worker {
     type State = WorkerState;
     type Arguments = WorkerParts;
 
-    async fn pre_start(
-        &self,
-        _myself: ActorRef<Serve>,
-        parts: WorkerParts,
-    ) -> Result<WorkerState, ActorProcessingErr> {
+    async fn pre_start(&self, _myself: ActorRef<Serve>, parts: WorkerParts) -> Result<WorkerState, ActorProcessingErr> {
         Ok(WorkerState { pulse: Arc::new(Pulse::new(parts.metered)), parts, next: None, turns: Turns::default() })
     }
 

@@ -59,9 +59,8 @@ impl State {
     }
 
     fn late(&self, now: Instant, call: &Call) -> Option<Late> {
-        let timeout = |message, due| {
-            Some(Late { error: CallError::new(ErrorKind::Timeout, message), end: End::Deadline, due })
-        };
+        let timeout =
+            |message, due| Some(Late { error: CallError::new(ErrorKind::Timeout, message), end: End::Deadline, due });
         if let Some(deadline) = call.deadline.filter(|deadline| *deadline <= now) {
             let state = if call.worker().is_some() { "running" } else { "waiting in the queue" };
             return timeout(format!("the caller's timeout passed while the call was {state}"), deadline);

@@ -49,14 +49,7 @@ impl Gate {
     pub(crate) fn new(id: FunctionId, pool: &PoolSpec) -> Self {
         let capacity = pool.buffer.saturating_add(pool.sizing.workers_max()).min(Semaphore::MAX_PERMITS);
         let turns = (pool.on_full == OnFull::Wait).then(|| Semaphore::new(capacity));
-        Self {
-            id,
-            capacity,
-            buffer: pool.buffer,
-            closed: AtomicBool::new(false),
-            inside: AtomicUsize::new(0),
-            turns,
-        }
+        Self { id, capacity, buffer: pool.buffer, closed: AtomicBool::new(false), inside: AtomicUsize::new(0), turns }
     }
 
     /// Takes room for a call, or says at once why there is none. A closed gate lets `nested` calls in all the same: the

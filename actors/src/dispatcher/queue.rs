@@ -121,15 +121,8 @@ impl RunQueue {
     /// A worker is ready for calls.
     pub(crate) fn up(&self, worker: WorkerId, actor: ActorCell, pulse: Arc<Pulse>) {
         self.with(|state| {
-            let staff = Staff {
-                actor,
-                pulse,
-                inbox: None,
-                waker: None,
-                call: None,
-                seen: Load::default(),
-                killed: None,
-            };
+            let staff =
+                Staff { actor, pulse, inbox: None, waker: None, call: None, seen: Load::default(), killed: None };
             state.staff.insert(worker, staff);
             state.on(Instant::now(), Event::Up(worker), None);
         });
