@@ -7,7 +7,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, anyhow};
@@ -36,7 +36,7 @@ pub struct Bare {
     pre: InstancePre<StoreLimits>,
     export: ComponentExportIndex,
     memory_max: usize,
-    ticker: Ticker,
+    _ticker: Ticker,
 }
 
 /// One instance of it.
@@ -54,7 +54,7 @@ impl Bare {
         let export = component.get_export_index(None, guest.method()).context("the guest lacks its method")?;
         let pre = Linker::new(&engine).instantiate_pre(&component).map_err(plain)?;
         let memory_max = usize::try_from(Limits::default().max_memory_bytes)?;
-        Ok(Self { guest, ticker: Ticker::start(engine.clone())?, engine, pre, export, memory_max })
+        Ok(Self { guest, _ticker: Ticker::start(engine.clone())?, engine, pre, export, memory_max })
     }
 
     /// An instance, as ours is made.
@@ -81,6 +81,24 @@ impl Bare {
         let mut results = vec![Val::Bool(false); instance.results];
         instance.func.call_async(&mut instance.store, &self.guest.args(), &mut results).await.map_err(plain)?;
         self.guest.check(results.first())
+    }
+
+    /// A guest that computes for about this long, found by calling it.
+    pub fn that_takes(time: Duration) -> anyhow::Result<Guest> {
+        const TRIED: u32 = 100_000;
+        let bare = Self::new(Guest::Work { n: TRIED })?;
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        let took = runtime.block_on(async {
+            let mut instance = bare.instance().await?;
+            let mut least = Duration::MAX;
+            for _ in 0..50 {
+                let began = Instant::now();
+                bare.warm(&mut instance).await?;
+                least = least.min(began.elapsed());
+            }
+            anyhow::Ok(least)
+        })?;
+        Ok(Guest::Work { n: (f64::from(TRIED) * time.as_secs_f64() / took.as_secs_f64()) as u32 })
     }
 
     /// Calls in a loop on [`THREADS`] plain threads, on fresh instances or on one for each thread.

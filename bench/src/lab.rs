@@ -9,6 +9,8 @@ use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::runtime::Runtime;
 
+use crate::peers;
+
 /// Threads on which callers, and the bare loops, run.
 pub const THREADS: usize = 2;
 
@@ -48,7 +50,7 @@ pub struct Lab {
     pub callers: Runtime,
     /// What ours recorded.
     pub metrics: PrometheusHandle,
-    wasmtime: Option<PathBuf>,
+    wasmtime: PathBuf,
 }
 
 /// Why a row has no figures, through no fault of what it measures: what it needs is not there, and how to get it.
@@ -84,17 +86,16 @@ impl Lab {
                 kept_small.run_upkeep();
             }
         });
-        Ok(Self { pace, callers, metrics, wasmtime })
+        Ok(Self { pace, callers, metrics, wasmtime: wasmtime.unwrap_or_else(peers::wasmtime) })
     }
 
-    /// The `wasmtime` program.
+    /// The `wasmtime` program: what was named, or what `peers` built.
     ///
     /// # Errors
-    /// [`NotMeasured`] when it is nowhere.
+    /// [`NotMeasured`] when it is not there or of another version.
     pub fn wasmtime(&self) -> anyhow::Result<&Path> {
-        let missing = "there is no `wasmtime` to compare with; build it with `greenroom-bench peers`, or name it with \
-                       `--wasmtime PATH`";
-        self.wasmtime.as_deref().ok_or_else(|| NotMeasured(missing.to_owned()).into())
+        peers::check(&self.wasmtime)?;
+        Ok(&self.wasmtime)
     }
 }
 

@@ -9,6 +9,7 @@ mod lab;
 mod load;
 mod options;
 mod ours;
+mod peers;
 mod report;
 mod rounds;
 mod rows;
@@ -41,6 +42,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::List => {
             println!("{}", table::of_rows(&rows::all()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Peers => {
+            peers::build()?;
             Ok(ExitCode::SUCCESS)
         }
         Command::All(all) => {

@@ -21,6 +21,8 @@ pub enum Command {
     /// Measure, print a table, and say which targets are met
     #[command(after_help = ALL_HELP)]
     All(All),
+    /// Build what some rows compare with: the `wasmtime` program, in `target/peers`; takes some ten minutes
+    Peers,
     /// Name the rows, what each measures, its baseline and its target
     List,
 }

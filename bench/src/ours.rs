@@ -1,11 +1,15 @@
 //! Ours: a tree with everything on that a tree in production has, and calls through its public surface.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use greenroom_actors::{
     CallOptions, Runtime,
     spec::{Capabilities, Code, FunctionId, FunctionSpec, Limits, PoolSpec, Transport, WasiSpec, WasmSpec},
 };
+use tokio::task::JoinSet;
 
 use crate::{
     guests::Guest,
@@ -65,9 +69,62 @@ impl<'lab> Tree<'lab> {
         &self.runtime
     }
 
+    /// Has so many callers call each of these functions once.
+    pub fn call_each(&self, ids: &Arc<[FunctionId]>, guest: Guest, callers: usize) -> anyhow::Result<()> {
+        let mut tasks = JoinSet::new();
+        for first in 0..callers {
+            let (runtime, ids) = (self.runtime.clone(), Arc::clone(ids));
+            let calls = async move {
+                for id in ids.iter().skip(first).step_by(callers) {
+                    call(&runtime, id.as_str(), guest).await?;
+                }
+                Ok(())
+            };
+            tasks.spawn_on(calls, self.lab.callers.handle());
+        }
+        self.lab.callers.block_on(tasks.join_all()).into_iter().collect()
+    }
+
+    /// Has so many callers call these functions in a closed loop, each call any of them.
+    pub fn in_a_loop_of(
+        &self,
+        ids: &Arc<[FunctionId]>,
+        guest: Guest,
+        callers: usize,
+        time: Duration,
+    ) -> anyhow::Result<Counted> {
+        load::tasks(self.lab, callers, time, |mut window| {
+            let (runtime, ids) = (self.runtime.clone(), Arc::clone(ids));
+            async move {
+                let mut random = fastrand::Rng::new();
+                while window.is_open() {
+                    let id = &ids[random.usize(..ids.len())];
+                    call(&runtime, id.as_str(), guest).await?;
+                    window.count();
+                }
+                Ok(window)
+            }
+        })
+    }
+
+    /// Has callers call one function in a closed loop, and times each call.
+    pub fn timed(&self, id: &FunctionId, guest: Guest, callers: usize, time: Duration) -> anyhow::Result<Counted> {
+        load::tasks(self.lab, callers, time, |mut window| {
+            let (runtime, id) = (self.runtime.clone(), id.clone());
+            async move {
+                while window.is_open() {
+                    let began = Instant::now();
+                    call(&runtime, id.as_str(), guest).await?;
+                    window.count_since(began);
+                }
+                Ok(window)
+            }
+        })
+    }
+
     /// Has so many callers call one function in a closed loop.
     pub fn in_a_loop(&self, id: &FunctionId, guest: Guest, callers: usize, time: Duration) -> anyhow::Result<Counted> {
-        load::tasks(self.lab, callers, time, |mut window| {
+        load::tasks_on(self.lab, Some(&self.runtime), callers, time, |mut window| {
             let (runtime, id) = (self.runtime.clone(), id.clone());
             async move {
                 while window.is_open() {

@@ -1,6 +1,9 @@
 //! The rows: what each is, and the list of all. One file per family.
 
 mod calls;
+mod functions;
+mod loops;
+mod one_caller;
 
 use std::time::Duration;
 
@@ -75,7 +78,7 @@ pub enum Target {
 
 /// All rows, in the order of the table.
 pub fn all() -> Vec<Box<dyn Row>> {
-    calls::rows()
+    [calls::rows(), one_caller::rows(), functions::rows(), loops::rows()].into_iter().flatten().collect()
 }
 
 /// The rows of these names; all of them for none.

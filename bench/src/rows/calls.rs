@@ -15,21 +15,31 @@ use crate::{
 /// Instances of the pool that do not run are made ready meanwhile.
 const INSTANCES_PER_WORKER: usize = 8;
 
+/// How long the guest computes that computes.
+const WORK: Duration = Duration::from_micros(20);
+
 /// The rows of this family.
 pub fn rows() -> Vec<Box<dyn Row>> {
-    let greet = |name, fresh, callers, least| Calls { name, guest: "greet", fresh, callers, least };
+    let row = |name, call, callers, least| Box::new(Calls { name, call, callers, least }) as Box<dyn Row>;
     vec![
-        Box::new(greet("fresh-64", true, 64, 0.95)),
-        Box::new(greet("fresh-1024", true, 1024, 0.95)),
-        Box::new(greet("warm-64", false, 64, 0.7)),
-        Box::new(greet("warm-1024", false, 1024, 0.7)),
+        row("fresh-64", Call::FreshGreet, 64, 0.95),
+        row("fresh-1024", Call::FreshGreet, 1024, 0.95),
+        row("warm-64", Call::WarmGreet, 64, 0.7),
+        row("warm-1024", Call::WarmGreet, 1024, 0.7),
+        row("warm-20us-64", Call::WarmWork, 64, 0.95),
     ]
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Call {
+    FreshGreet,
+    WarmGreet,
+    WarmWork,
 }
 
 struct Calls {
     name: &'static str,
-    guest: &'static str,
-    fresh: bool,
+    call: Call,
     callers: usize,
     least: f64,
 }
@@ -40,8 +50,12 @@ impl Row for Calls {
     }
 
     fn about(&self) -> String {
-        let instances = if self.fresh { "a fresh instance each" } else { "instances that serve any number" };
-        format!("calls of `{}` by {} callers, {instances}", self.guest, self.callers)
+        let what = match self.call {
+            Call::FreshGreet => "`greet`, a fresh instance for each call",
+            Call::WarmGreet => "`greet`, instances that serve any number of calls",
+            Call::WarmWork => "a guest that computes for 20 µs, instances that serve any number of calls",
+        };
+        format!("{} callers of {what}", self.callers)
     }
 
     fn figures(&self) -> Vec<Figure> {
@@ -50,9 +64,13 @@ impl Row for Calls {
     }
 
     fn set_up<'lab>(&self, lab: &'lab Lab) -> anyhow::Result<Box<dyn Sides + 'lab>> {
-        let guest = Guest::Greet;
-        let (tree, id) = Tree::of_one(lab, self.name, guest, pool(self.callers), reuse(self.fresh))?;
-        Ok(Box::new(Loops { tree, id, bare: Bare::new(guest)?, guest, fresh: self.fresh, callers: self.callers }))
+        let guest = match self.call {
+            Call::WarmWork => Bare::that_takes(WORK)?,
+            _ => Guest::Greet,
+        };
+        let fresh = self.call == Call::FreshGreet;
+        let (tree, id) = Tree::of_one(lab, self.name, guest, pool(self.callers), reuse(fresh))?;
+        Ok(Box::new(Loops { tree, id, bare: Bare::new(guest)?, guest, fresh, callers: self.callers }))
     }
 }
 
