@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{COMPUTE, Work, World, adaptive, millis};
+use super::{COMPUTE, Work, World, millis};
 use crate::spec::Sizing;
 
 /// Callers, one step after another.
@@ -48,7 +48,9 @@ fn best(threads: usize, callers: usize, guests: &[Work]) -> (usize, Duration) {
 }
 
 fn follows_each_step(threads: usize, guests: &[Work]) {
-    let mut world = World::new(adaptive(200, false), threads);
+    // Too long a timeout to shrink by.
+    let sizing = Sizing::Adaptive { max_size: 200, warm_start: false, idle_timeout: millis(30_000) };
+    let mut world = World::new(sizing, threads);
     for callers in STEPS {
         let (size, expected) = best(threads, callers, guests);
         load(&mut world, callers, guests, SOON);
