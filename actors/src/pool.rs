@@ -73,6 +73,17 @@ pub(crate) struct Load {
     pub(crate) asleep: Duration,
 }
 
+/// What a pool tells its bounds from time to time while it has calls.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sample {
+    /// What the guests did since the last sample.
+    pub(crate) load: Load,
+    /// The most workers that ran calls at once since then.
+    pub(crate) busy: usize,
+    /// How long ago that was.
+    pub(crate) elapsed: Duration,
+}
+
 /// How many workers a kind of pool wants. The only thing in which the kinds differ.
 pub(crate) trait Bounds: Send {
     /// Workers that are kept whatever happens.
@@ -81,16 +92,22 @@ pub(crate) trait Bounds: Send {
     /// Workers at most, now.
     fn ceiling(&self) -> usize;
 
+    /// Workers that are enough for what was called lately, when at most `busy` ran at once since the last sample. While
+    /// no call waits, idle ones beyond go at once. Default is as many as there are.
+    fn enough(&self, _busy: usize) -> usize {
+        usize::MAX
+    }
+
     /// How long a worker above the floor may be idle; `None` is for ever.
     fn idle_timeout(&self) -> Option<Duration>;
 
-    /// How often the pool wants to hear of the load while calls wait; `None` is never.
-    fn sample_every(&self) -> Option<Duration> {
+    /// How often a sample is wanted while calls wait, or only run; `None` is never.
+    fn sample_every(&self, _waiting: bool) -> Option<Duration> {
         None
     }
 
-    /// Takes a sample of the load.
-    fn sampled(&mut self, _load: Load) {}
+    /// Takes a sample.
+    fn sampled(&mut self, _sample: Sample) {}
 }
 
 /// The bounds of a pool of this shape, on a machine with this many guest threads.
@@ -129,7 +146,10 @@ pub(crate) struct Pool {
     /// Waiting calls in the order of arrival, which is that of their ids.
     waiting: VecDeque<CallId>,
     degraded: Option<Degraded>,
+    /// When the last sample was taken; `None` while nothing is called.
     sampled_at: Option<Instant>,
+    /// The most workers that ran at once since then.
+    busy: usize,
     last_worker: u64,
 }
 
@@ -148,6 +168,7 @@ impl Pool {
             waiting: VecDeque::new(),
             degraded: None,
             sampled_at: None,
+            busy: 0,
             last_worker: 0,
         }
     }
@@ -182,12 +203,7 @@ impl Pool {
                 self.forget(worker);
                 self.degrade(now);
             }
-            Event::Tick(load) => {
-                if self.bounds.sample_every().is_some() {
-                    self.bounds.sampled(load);
-                    self.sampled_at = Some(now);
-                }
-            }
+            Event::Tick(load) => self.sample(now, load),
         }
         self.settle(now, out);
     }
@@ -200,16 +216,27 @@ impl Pool {
             let (_, since) = self.idle.front()?;
             since.checked_add(timeout)
         });
-        let sample = self.bounds.sample_every().filter(|_| !self.waiting.is_empty()).and_then(|every| {
-            let at = self.sampled_at?;
-            at.checked_add(every)
-        });
+        let sample = self.sampled_at.and_then(|at| at.checked_add(self.sample_every()?));
         [probe, idle, sample].into_iter().flatten().min()
     }
 
     /// Whether `Tick` should carry a load.
     pub(crate) fn samples_load(&self) -> bool {
-        self.bounds.sample_every().is_some()
+        self.sample_every().is_some()
+    }
+
+    fn sample_every(&self) -> Option<Duration> {
+        self.bounds.sample_every(!self.waiting.is_empty())
+    }
+
+    fn sample(&mut self, now: Instant, load: Load) {
+        let Some(at) = self.sampled_at else { return };
+        // After a while without any call there is nothing to sample, until the next one.
+        self.sampled_at = (self.busy > 0 || !self.waiting.is_empty()).then_some(now);
+        if self.sampled_at.is_some() {
+            self.bounds.sampled(Sample { load, busy: self.busy, elapsed: now.saturating_duration_since(at) });
+        }
+        self.busy = 0;
     }
 
     /// How long until instances are tried again, while none can be made.
@@ -251,16 +278,17 @@ impl Pool {
         {
             self.spawn(out);
         }
-        match (self.waiting.is_empty(), self.sampled_at) {
-            (true, _) => self.sampled_at = None,
-            (false, None) => self.sampled_at = Some(now),
-            (false, Some(_)) => {}
+        let [_, _, running] = self.census();
+        self.busy = self.busy.max(running);
+        if self.sampled_at.is_none() && self.samples_load() && (running > 0 || !self.waiting.is_empty()) {
+            self.sampled_at = Some(now);
         }
     }
 
     fn retire(&mut self, now: Instant, out: &mut Vec<Command>) {
         while let Some(&(worker, since)) = self.idle.front() {
-            let surplus = self.workers.len() > self.bounds.ceiling();
+            let enough = if self.waiting.is_empty() { self.bounds.enough(self.busy) } else { usize::MAX };
+            let surplus = self.workers.len() > self.bounds.ceiling().min(enough).max(self.bounds.floor());
             let old = self.workers.len() > self.bounds.floor()
                 && self.waiting.is_empty()
                 && self.bounds.idle_timeout().is_some_and(|timeout| now.saturating_duration_since(since) >= timeout);

@@ -1,5 +1,7 @@
 //! The four pools in simulated time: properties that hold after every event, and how the adaptive pool settles.
 
+mod steps;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
@@ -33,6 +35,8 @@ struct World {
     failed: u64,
     left: u64,
     load: Load,
+    /// What the guests did from the start.
+    spent: Load,
     workers_max: usize,
     sizing: Sizing,
 }
@@ -54,6 +58,7 @@ impl World {
             failed: 0,
             left: 0,
             load: Load::default(),
+            spent: Load::default(),
             workers_max: 0,
             sizing,
         };
@@ -134,9 +139,11 @@ impl World {
                 if work.sleep.is_zero() {
                     let used = step.mul_f64(share);
                     self.load.cpu += used;
+                    self.spent.cpu += used;
                     work.cpu = work.cpu.saturating_sub(used);
                 } else {
                     self.load.asleep += step;
+                    self.spent.asleep += step;
                     work.sleep = work.sleep.saturating_sub(step);
                 }
                 if work.cpu.is_zero() && work.sleep.is_zero() {
