@@ -9,7 +9,7 @@ use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorRunti
 
 use crate::{
     directory::{Directory, Entry},
-    dispatcher::{CallMessage, Dispatcher, DispatcherParts, Gate},
+    dispatcher::{CallMessage, Dispatcher, DispatcherParts, Gate, QueueParts, RunQueue},
     executor::Executor,
     metrics::{End, FunctionMetrics, Restart},
     pool::WorkerId,
@@ -45,6 +45,7 @@ pub(crate) struct FunctionState {
     parts: FunctionParts,
     instances: Arc<Instances>,
     dispatcher: ActorRef<CallMessage>,
+    queue: Arc<RunQueue>,
     workers: HashMap<ActorId, (WorkerId, ActorCell)>,
 }
 
@@ -66,8 +67,8 @@ impl Actor for Function {
             parts.directory.clone(),
             parts.metrics.clone(),
         ));
-        let dispatcher = start_dispatcher(&myself, &parts).await?;
-        Ok(FunctionState { parts, instances, dispatcher, workers: HashMap::new() })
+        let (dispatcher, queue) = start_dispatcher(&myself, &parts).await?;
+        Ok(FunctionState { parts, instances, dispatcher, queue, workers: HashMap::new() })
     }
 
     async fn handle(
@@ -103,10 +104,9 @@ impl Actor for Function {
             tracing::error!(function = %state.parts.id, why, "the dispatcher ended; starting it again");
             state.let_workers_go();
             state.parts.metrics.restarted(Restart::Dispatcher);
-            state.dispatcher = start_dispatcher(&myself, &state.parts).await?;
+            (state.dispatcher, state.queue) = start_dispatcher(&myself, &state.parts).await?;
         } else if let Some((worker, _)) = state.workers.remove(&cell.get_id()) {
-            // A dispatcher that is gone is about to be reported, too.
-            drop(state.dispatcher.cast(CallMessage::down(worker, crash)));
+            state.queue.down(worker, crash);
         }
         Ok(())
     }
@@ -135,7 +135,7 @@ impl FunctionState {
             deadline: self.parts.limits.max_execution.is_some(),
             metered: matches!(self.parts.pool.sizing, Sizing::Adaptive { .. }),
             instances: self.instances.clone(),
-            dispatcher: self.dispatcher.clone(),
+            queue: self.queue.clone(),
             metrics: self.parts.metrics.clone(),
         };
         // Workers live on the guest threads. Nothing waits for them here: threads full of guests would delay it.
@@ -146,7 +146,7 @@ impl FunctionState {
             }
             Err(error) => {
                 tracing::error!(function = %self.parts.id, %error, "a worker could not be started");
-                drop(self.dispatcher.cast(CallMessage::down(worker, Some(error.to_string()))));
+                self.queue.down(worker, Some(error.to_string()));
             }
         }
     }
@@ -155,16 +155,21 @@ impl FunctionState {
 async fn start_dispatcher(
     myself: &ActorRef<FunctionMessage>,
     parts: &FunctionParts,
-) -> Result<ActorRef<CallMessage>, ActorProcessingErr> {
+) -> Result<(ActorRef<CallMessage>, Arc<RunQueue>), ActorProcessingErr> {
     let name = Directory::actor_name(&parts.runtime, &parts.id);
-    let dispatcher_parts = DispatcherParts {
+    let queue = Arc::new(RunQueue::new(QueueParts {
         id: parts.id.clone(),
         sizing: parts.pool.sizing,
         limits: parts.limits.clone(),
         threads: parts.threads.count(),
+        supervisor: myself.clone(),
+        metrics: parts.metrics.clone(),
+    }));
+    let dispatcher_parts = DispatcherParts {
+        id: parts.id.clone(),
         executor: parts.executor.clone(),
         gate: parts.gate.clone(),
-        supervisor: myself.clone(),
+        queue: queue.clone(),
         metrics: parts.metrics.clone(),
     };
     let (dispatcher, _) =
@@ -174,9 +179,10 @@ async fn start_dispatcher(
     parts.directory.insert(Entry {
         id: parts.id.clone(),
         dispatcher: dispatcher.clone(),
+        queue: queue.clone(),
         executor: parts.executor.clone(),
         gate: parts.gate.clone(),
         metrics: parts.metrics.clone(),
     });
-    Ok(dispatcher)
+    Ok((dispatcher, queue))
 }

@@ -12,9 +12,11 @@ mod lazy;
 mod simulation;
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::VecDeque,
     time::{Duration, Instant},
 };
+
+use rustc_hash::FxHashMap;
 
 use crate::spec::Sizing;
 
@@ -120,12 +122,12 @@ struct Degraded {
 /// One function's pool.
 pub(crate) struct Pool {
     bounds: Box<dyn Bounds>,
-    workers: HashMap<WorkerId, Worker>,
+    workers: FxHashMap<WorkerId, Worker>,
     starting: usize,
     /// Idle workers, the longest idle first. The last is used first, so that the surplus at the front grows old.
     idle: VecDeque<(WorkerId, Instant)>,
-    /// Waiting calls; ids grow, so this is the order of arrival.
-    waiting: BTreeSet<CallId>,
+    /// Waiting calls in the order of arrival, which is that of their ids.
+    waiting: VecDeque<CallId>,
     degraded: Option<Degraded>,
     sampled_at: Option<Instant>,
     last_worker: u64,
@@ -140,10 +142,10 @@ impl Pool {
     pub(crate) fn new(bounds: Box<dyn Bounds>) -> Self {
         Self {
             bounds,
-            workers: HashMap::new(),
+            workers: FxHashMap::default(),
             starting: 0,
             idle: VecDeque::new(),
-            waiting: BTreeSet::new(),
+            waiting: VecDeque::new(),
             degraded: None,
             sampled_at: None,
             last_worker: 0,
@@ -156,10 +158,12 @@ impl Pool {
             Event::Start => {}
             Event::Spare => self.spare(out),
             Event::Arrived(call) => {
-                self.waiting.insert(call);
+                self.waiting.push_back(call);
             }
             Event::Left(call) => {
-                self.waiting.remove(&call);
+                if let Ok(place) = self.waiting.binary_search(&call) {
+                    self.waiting.remove(place);
+                }
             }
             Event::Up(worker) => {
                 if self.replace(worker, Worker::Idle) == Some(Worker::Starting) {
@@ -225,9 +229,9 @@ impl Pool {
 
     fn settle(&mut self, now: Instant, out: &mut Vec<Command>) {
         self.retire(now, out);
-        while let Some(&call) = self.waiting.first() {
+        while let Some(&call) = self.waiting.front() {
             let Some((worker, _)) = self.idle.pop_back() else { break };
-            self.waiting.remove(&call);
+            self.waiting.pop_front();
             self.replace(worker, Worker::Running(call));
             out.push(Command::Run(call, worker));
         }

@@ -1,42 +1,31 @@
 //! A worker: an actor that runs calls, one at a time, and holds its next instance ready.
 //!
-//! It answers the caller itself and then tells the dispatcher that it is idle. It knows nothing of queues, deadlines or
-//! scaling: when a call must end early, the worker is killed, which drops the call and with it the instance.
+//! It takes calls from the run queue itself, answers their callers itself, and goes when the pool lets it go. It knows
+//! nothing of deadlines or scaling: when a call must end early, the worker is killed, which drops the call and with it the
+//! instance.
 
 mod instances;
 mod pulse;
+mod turns;
 
 use std::{sync::Arc, time::Instant};
 
 pub(crate) use instances::Instances;
 use instances::Ready;
 pub(crate) use pulse::Pulse;
-use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
 use tracing::Instrument as _;
+use turns::Turns;
 
 use crate::{
-    call::{CallError, Context, Payload, Reply, trace},
-    dispatcher::CallMessage,
+    call::{CallError, trace},
+    dispatcher::{Assignment, RunQueue},
     metrics::FunctionMetrics,
-    pool::{CallId, WorkerId},
+    pool::WorkerId,
 };
 
-/// One call on its way to a worker.
-pub(crate) struct Assignment {
-    pub(crate) id: CallId,
-    pub(crate) args: Payload,
-    pub(crate) context: Arc<Context>,
-    pub(crate) arrived: Instant,
-    pub(crate) reply: Arc<Reply>,
-}
-
-/// What a worker is told.
-pub(crate) enum WorkerMessage {
-    /// Run this call.
-    Run(Assignment),
-    /// Make an instance that the function keeps ready beside those of its workers.
-    Refill,
-}
+/// What a worker is told, by itself when it has started: to run calls for as long as the pool wants it.
+pub(crate) struct Serve;
 
 /// What a worker is made of.
 pub(crate) struct WorkerParts {
@@ -50,7 +39,7 @@ pub(crate) struct WorkerParts {
     /// Measure how long calls compute and how long they sleep.
     pub(crate) metered: bool,
     pub(crate) instances: Arc<Instances>,
-    pub(crate) dispatcher: ActorRef<CallMessage>,
+    pub(crate) queue: Arc<RunQueue>,
     pub(crate) metrics: Arc<FunctionMetrics>,
 }
 
@@ -58,129 +47,119 @@ pub(crate) struct WorkerState {
     parts: WorkerParts,
     pulse: Arc<Pulse>,
     next: Option<Ready>,
+    turns: Turns,
 }
 
 pub(crate) struct Worker;
 
 impl Actor for Worker {
-    type Msg = WorkerMessage;
+    type Msg = Serve;
     type State = WorkerState;
     type Arguments = WorkerParts;
 
-    async fn pre_start(
-        &self,
-        _myself: ActorRef<WorkerMessage>,
-        parts: WorkerParts,
-    ) -> Result<WorkerState, ActorProcessingErr> {
-        Ok(WorkerState { pulse: Arc::new(Pulse::new(parts.metered)), parts, next: None })
+    async fn pre_start(&self, _myself: ActorRef<Serve>, parts: WorkerParts) -> Result<WorkerState, ActorProcessingErr> {
+        Ok(WorkerState { pulse: Arc::new(Pulse::new(parts.metered)), parts, next: None, turns: Turns::default() })
     }
 
-    async fn post_start(
-        &self,
-        myself: ActorRef<WorkerMessage>,
-        state: &mut WorkerState,
-    ) -> Result<(), ActorProcessingErr> {
-        if state.parts.keep || state.parts.probe {
-            match state.parts.instances.make_ahead().await {
-                Ok(ready) => state.next = Some(ready).filter(|_| state.parts.keep),
-                Err(error) => {
-                    state.give_up(&myself, error);
-                    return Ok(());
-                }
-            }
-        }
-        state.tell(CallMessage::up(state.parts.id, myself.clone(), state.pulse.clone()));
-        state.refill(&myself);
+    async fn post_start(&self, myself: ActorRef<Serve>, _state: &mut WorkerState) -> Result<(), ActorProcessingErr> {
+        // One message for all its calls, and not a part of the start: whatever handles a message can be killed.
+        drop(myself.cast(Serve));
         Ok(())
     }
 
     async fn handle(
         &self,
-        myself: ActorRef<WorkerMessage>,
-        message: WorkerMessage,
+        myself: ActorRef<Serve>,
+        _message: Serve,
         state: &mut WorkerState,
     ) -> Result<(), ActorProcessingErr> {
-        match message {
-            WorkerMessage::Run(assignment) => state.run(&myself, assignment).await,
-            WorkerMessage::Refill => {
-                if state.parts.instances.make_spare().await {
-                    state.refill(&myself);
-                }
-            }
+        if let Err(error) = state.serve(myself.get_cell()).await {
+            // The call that met the error hears it there, so that a caller who asks again finds it known.
+            state.parts.queue.cannot_start(state.parts.id, error);
         }
+        myself.stop(None);
         Ok(())
     }
 }
 
 impl WorkerState {
-    async fn run(&mut self, myself: &ActorRef<WorkerMessage>, assignment: Assignment) {
-        let Assignment { id, args, context, arrived, reply } = assignment;
-        let instances = self.parts.instances.clone();
-        let ready = match self.next.take().or_else(|| instances.take_spare()) {
-            Some(ready) => {
-                self.pulse.start(id);
-                Ok(ready)
-            }
-            // Waiting for a place is queueing still: the time of the call runs from when there is one.
-            None => match instances.places().await {
-                Ok(places) => {
-                    self.pulse.start(id);
-                    instances.make_for_call(places, self.parts.deadline).await
+    /// Runs calls until the pool lets this worker go.
+    ///
+    /// # Errors
+    /// Why no instance can be made.
+    async fn serve(&mut self, myself: ActorCell) -> Result<(), CallError> {
+        if self.parts.keep || self.parts.probe {
+            let ready = self.parts.instances.make_ahead().await?;
+            self.next = Some(ready).filter(|_| self.parts.keep);
+        }
+        self.parts.queue.up(self.parts.id, myself, Arc::clone(&self.pulse));
+        let mut next = None;
+        loop {
+            next = match next {
+                Some(assignment) => self.run(assignment).await?,
+                None => {
+                    self.make_ready().await?;
+                    let Some(assignment) = self.parts.queue.next(self.parts.id).await else { return Ok(()) };
+                    self.turns.begin();
+                    Some(assignment)
                 }
-                Err(error) => Err(error),
-            },
-        };
-        let mut ready = match ready {
-            Ok(ready) => ready,
-            Err(error) => {
-                // The dispatcher answers this call when it hears why, so that a caller who asks again finds it knowing.
-                self.pulse.end();
-                return self.give_up(myself, error);
-            }
-        };
+            };
+        }
+    }
+
+    /// Makes what is to be ready while nobody waits for this worker.
+    async fn make_ready(&mut self) -> Result<(), CallError> {
+        let instances = &self.parts.instances;
+        if self.parts.keep && self.next.is_none() {
+            self.next = match instances.take_spare() {
+                Some(ready) => Some(ready),
+                None => Some(instances.make_ahead().await?),
+            };
+        }
+        while instances.wants_spare() && instances.make_spare().await {}
+        Ok(())
+    }
+
+    /// Runs a call. Returns the next one, if one waits.
+    async fn run(&mut self, Assignment { call, args }: Assignment) -> Result<Option<Assignment>, CallError> {
+        let mut ready = self.instance_for(&call).await?;
         let started = self.pulse.since();
-        let waited = started.saturating_duration_since(arrived);
+        let waited = started.saturating_duration_since(call.arrived);
         self.parts.metrics.started(waited);
-        trace::started(reply.span(), waited);
-        let run = ready.run(args, &context).instrument(reply.span().clone());
-        let result = self.pulse.clone().meter(run).await;
+        trace::started(call.reply.span(), waited);
+        let run = ready.run(args, &call.context).instrument(call.reply.span().clone());
+        let result = self.turns.patient(self.pulse.clone().meter(run)).await;
         self.pulse.end();
-        let again = result.is_ok() && instances.serves_again(&ready);
-        reply.send_after(Some(started.elapsed()), result);
-        self.tell(CallMessage::idle(self.parts.id));
-        if again && self.parts.keep {
-            self.next = Some(ready);
-            return;
-        }
+        let again = result.is_ok() && self.parts.instances.serves_again(&ready);
+        let now = Instant::now();
+        let answer = call.reply.settle(Some(now.saturating_duration_since(started)), result);
+        let next = self.parts.queue.turn(now, self.parts.id);
+        drop(call);
+        self.turns.answer(answer, now, started, next.is_some());
         // The store goes before the next one is made, so that a function never has more instances than it may.
-        drop(ready);
-        if !self.parts.keep {
-            return;
+        self.next = Some(ready).filter(|_| again && self.parts.keep);
+        if next.is_some() {
+            self.turns.give_way(now).await;
         }
-        self.next = instances.take_spare();
-        if self.next.is_none() {
-            match instances.make_ahead().await {
-                Ok(ready) => self.next = Some(ready),
-                Err(error) => return self.give_up(myself, error),
-            }
-        }
-        self.refill(myself);
+        Ok(next)
     }
 
-    fn refill(&self, myself: &ActorRef<WorkerMessage>) {
-        if self.parts.instances.wants_spare() {
-            // A worker that is stopping refills nothing.
-            drop(myself.cast(WorkerMessage::Refill));
+    /// An instance to run this call on. The time of the call runs from when there is one; where none is kept, from when
+    /// there is room for one.
+    async fn instance_for(&mut self, call: &crate::dispatcher::Call) -> Result<Ready, CallError> {
+        let instances = Arc::clone(&self.parts.instances);
+        if let Some(ready) = self.next.take().or_else(|| instances.take_spare()) {
+            self.pulse.start(call.id());
+            return Ok(ready);
         }
-    }
-
-    fn give_up(&self, myself: &ActorRef<WorkerMessage>, error: CallError) {
-        self.tell(CallMessage::cannot_start(self.parts.id, error));
-        myself.stop(None);
-    }
-
-    fn tell(&self, message: CallMessage) {
-        // A dispatcher that is gone is replaced with all its workers.
-        drop(self.parts.dispatcher.cast(message));
+        if self.parts.keep {
+            let ready = self.turns.patient(instances.make_ahead()).await?;
+            self.pulse.start(call.id());
+            return Ok(ready);
+        }
+        let places = self.turns.patient(instances.places()).await?;
+        self.pulse.start(call.id());
+        let made = self.turns.patient(instances.make_for_call(places, self.parts.deadline)).await;
+        made.inspect_err(|_| self.pulse.end())
     }
 }

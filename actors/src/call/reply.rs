@@ -1,11 +1,11 @@
 //! The take-once cell that holds a caller's reply port.
 //!
-//! Dispatcher and worker share it. Whoever takes the port answers; nobody can answer twice; a cell that is dropped
+//! The run queue and a worker share it. Whoever takes the port answers; nobody can answer twice; a cell that is dropped
 //! unanswered answers `unavailable`. The permit of the gate sits beside the port, so that room in the queue comes back
 //! with the answer.
 
 use std::{
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tracing::Span;
 
 use super::{Answer, CallError, ErrorKind, trace};
-use crate::{dispatcher::Permit, metrics::FunctionMetrics, pool::CallId};
+use crate::{dispatcher::Permit, metrics::FunctionMetrics};
 
 /// Where an answer goes.
 pub(crate) enum Port {
@@ -29,22 +29,14 @@ pub(crate) struct Reply {
     open: Mutex<Option<(Port, Permit)>>,
     metrics: Arc<FunctionMetrics>,
     span: Span,
-    id: OnceLock<CallId>,
 }
+
+/// An answer that is as good as given: the call is counted, and its room is free. The caller has it when this is dropped.
+pub(crate) struct Settled(Option<(Port, Result<Answer, CallError>)>);
 
 impl Reply {
     pub(crate) fn new(port: Port, permit: Permit, metrics: Arc<FunctionMetrics>, span: Span) -> Self {
-        Self { open: Mutex::new(Some((port, permit))), metrics, span, id: OnceLock::new() }
-    }
-
-    /// Gives the call the name by which its dispatcher knows it. A name is given once.
-    pub(crate) fn name(&self, id: CallId) {
-        self.id.get_or_init(|| id);
-    }
-
-    /// The name by which the dispatcher knows the call; `None` before it has arrived there.
-    pub(crate) fn id(&self) -> Option<CallId> {
-        self.id.get().copied()
+        Self { open: Mutex::new(Some((port, permit))), metrics, span }
     }
 
     /// The span of the call.
@@ -59,8 +51,12 @@ impl Reply {
 
     /// Answers a call that has run for this long, unless somebody has. Returns whether this was the answer.
     pub(crate) fn send_after(&self, ran: Option<Duration>, result: Result<Answer, CallError>) -> bool {
-        let taken = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some((port, permit)) = taken else { return false };
+        self.settle(ran, result).is_some()
+    }
+
+    /// [`Reply::send_after`], for whoever has several answers to give together.
+    pub(crate) fn settle(&self, ran: Option<Duration>, result: Result<Answer, CallError>) -> Option<Settled> {
+        let (port, permit) = self.open.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         // Before the caller has it, so that nobody who was answered can find it uncounted.
         if let Some(ran) = ran {
             self.metrics.ran(ran);
@@ -68,12 +64,7 @@ impl Reply {
         self.metrics.answered(result.as_ref().map(|_| ()));
         trace::ended(&self.span, ran, result.as_ref().map(|_| ()));
         drop(permit);
-        // A caller that has gone away needs no answer.
-        match port {
-            Port::Future(sender) => drop(sender.send(result)),
-            Port::Actor(port) => drop(port.send(result)),
-        }
-        true
+        Some(Settled(Some((port, result))))
     }
 
     /// Whether the caller still waits for an answer.
@@ -82,6 +73,17 @@ impl Reply {
             Some((Port::Future(sender), _)) => !sender.is_closed(),
             Some((Port::Actor(port), _)) => !port.is_closed(),
             None => false,
+        }
+    }
+}
+
+impl Drop for Settled {
+    fn drop(&mut self) {
+        // A caller that has gone away needs no answer.
+        match self.0.take() {
+            Some((Port::Future(sender), result)) => drop(sender.send(result)),
+            Some((Port::Actor(port), result)) => drop(port.send(result)),
+            None => {}
         }
     }
 }

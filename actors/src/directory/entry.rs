@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     call::{Answer, CallError, CallOptions, ErrorKind, Payload, Port, Reply, out_of_patience, trace},
-    dispatcher::{Call, CallMessage, Gate, Permit},
+    dispatcher::{Call, CallMessage, Gate, Permit, RunQueue},
     executor::{self, Executor},
     metrics::FunctionMetrics,
     spec::FunctionId,
@@ -24,6 +24,7 @@ use crate::{
 pub(crate) struct Entry {
     pub(crate) id: FunctionId,
     pub(crate) dispatcher: ActorRef<CallMessage>,
+    pub(crate) queue: Arc<RunQueue>,
     pub(crate) executor: Arc<dyn Executor>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) metrics: Arc<FunctionMetrics>,
@@ -46,7 +47,7 @@ impl Entry {
         self.start(args, options).await?.await
     }
 
-    /// Lets a call in and gives it to the dispatcher.
+    /// Lets a call in and leaves it in the run queue.
     pub(crate) async fn start(&self, args: Payload, options: CallOptions) -> Result<Running, CallError> {
         let now = Instant::now();
         let permit = match self.refusing(self.enter(&options, now).await) {
@@ -59,16 +60,20 @@ impl Entry {
         };
         let (span, options) = trace::begin(&self.id, options);
         let (sender, answer) = oneshot::channel();
-        let reply = Arc::new(Reply::new(Port::Future(sender), permit, self.metrics.clone(), span));
-        let running = Running { dispatcher: self.dispatcher.clone(), reply: Some(Arc::downgrade(&reply)), answer };
-        // A dispatcher that is gone drops the message, which answers.
-        drop(self.dispatcher.cast(CallMessage::admitted(Call::new(args, &options, now, reply))));
+        let reply = Reply::new(Port::Future(sender), permit, self.metrics.clone(), span);
+        let call = Arc::new(Call::new(&options, now, reply));
+        let running = Running { dispatcher: self.dispatcher.clone(), call: Some(Arc::downgrade(&call)), answer };
+        self.queue.push(call, args);
         Ok(running)
     }
 
     /// Waits at the gate, where the pool lets calls wait, for as long as the call may.
     async fn enter(&self, options: &CallOptions, now: Instant) -> Result<Permit, CallError> {
         let nested = options.context.depth > 0;
+        match self.gate.try_enter(nested) {
+            Err(error) if self.gate.lets_wait() && error.kind() == ErrorKind::RateLimited => {}
+            entered => return entered,
+        }
         let deadline = options.deadline(now);
         let patience = options.context.patience().map(|patience| now + patience);
         let Some(until) = deadline.into_iter().chain(patience).min() else {
@@ -88,14 +93,14 @@ impl Entry {
 #[derive(Debug)]
 pub(crate) struct Running {
     dispatcher: ActorRef<CallMessage>,
-    reply: Option<Weak<Reply>>,
+    call: Option<Weak<Call>>,
     answer: oneshot::Receiver<Result<Answer, CallError>>,
 }
 
 impl Running {
     /// Lets the call go on without anybody who waits for its answer.
     pub(crate) fn detach(mut self) {
-        self.reply = None;
+        self.call = None;
     }
 }
 
@@ -104,16 +109,16 @@ impl Future for Running {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = ready!(Pin::new(&mut self.answer).poll(cx));
-        self.reply = None;
+        self.call = None;
         Poll::Ready(answer.unwrap_or_else(|_| Err(CallError::new(ErrorKind::Internal, "the call was lost"))))
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(reply) = self.reply.take() {
+        if let Some(call) = self.call.take() {
             // Without a dispatcher there is nothing to cancel.
-            drop(self.dispatcher.cast(CallMessage::cancel(reply)));
+            drop(self.dispatcher.cast(CallMessage::cancel(call)));
         }
     }
 }

@@ -4,10 +4,10 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::sync::{Semaphore, TryAcquireError};
 
 use crate::{
     call::{CallError, ErrorKind},
@@ -17,51 +17,77 @@ use crate::{
 /// The room of one call. Comes back when the call is answered.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    _room: OwnedSemaphorePermit,
+    gate: Arc<Gate>,
 }
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.gate.inside.fetch_sub(1, Ordering::AcqRel);
+        if let Some(turns) = &self.gate.turns {
+            turns.add_permits(1);
+        }
+    }
+}
+
+/// Set in the count of those inside once nobody may come in any more.
+const LOCKED: usize = 1 << (usize::BITS - 1);
 
 /// The gate of one function.
 #[derive(Debug)]
 pub(crate) struct Gate {
     id: FunctionId,
-    room: Arc<Semaphore>,
-    capacity: u32,
+    capacity: usize,
     buffer: usize,
-    on_full: OnFull,
     closed: AtomicBool,
+    /// Calls that run or wait, and `LOCKED`.
+    inside: AtomicUsize,
+    /// Where the pool lets callers wait for room: as many permits as there is room, given in turn.
+    turns: Option<Semaphore>,
 }
 
 impl Gate {
     pub(crate) fn new(id: FunctionId, pool: &PoolSpec) -> Self {
-        let capacity = u32::try_from(pool.buffer.saturating_add(pool.sizing.workers_max())).unwrap_or(u32::MAX);
-        let room = Arc::new(Semaphore::new(capacity as usize));
-        Self { id, room, capacity, buffer: pool.buffer, on_full: pool.on_full, closed: AtomicBool::new(false) }
+        let capacity = pool.buffer.saturating_add(pool.sizing.workers_max()).min(Semaphore::MAX_PERMITS);
+        let turns = (pool.on_full == OnFull::Wait).then(|| Semaphore::new(capacity));
+        Self { id, capacity, buffer: pool.buffer, closed: AtomicBool::new(false), inside: AtomicUsize::new(0), turns }
     }
 
     /// Takes room for a call, or says at once why there is none. A closed gate lets `nested` calls in all the same: the
     /// calls that make them were let in before, and are to finish.
-    pub(crate) fn try_enter(&self, nested: bool) -> Result<Permit, CallError> {
+    pub(crate) fn try_enter(self: &Arc<Self>, nested: bool) -> Result<Permit, CallError> {
         self.open(nested)?;
-        match self.room.clone().try_acquire_owned() {
-            Ok(room) => Ok(Permit { _room: room }),
-            Err(TryAcquireError::Closed) => Err(self.stopping()),
-            Err(TryAcquireError::NoPermits) => {
+        match self.turns.as_ref().map(Semaphore::try_acquire) {
+            None => {}
+            Some(Ok(turn)) => turn.forget(),
+            Some(Err(TryAcquireError::Closed)) => return Err(self.stopping()),
+            Some(Err(TryAcquireError::NoPermits)) => {
                 self.open(nested)?;
-                Err(self.full())
+                return Err(self.full());
             }
         }
+        self.come_in(nested)
     }
 
     /// Takes room for a call; waits for it where the pool says `on_full: wait`.
-    pub(crate) async fn enter(&self, nested: bool) -> Result<Permit, CallError> {
-        match (self.try_enter(nested), self.on_full) {
-            (Err(error), OnFull::Wait) if error.kind() == ErrorKind::RateLimited => {
-                let room = self.room.clone().acquire_owned().await.map_err(|_| self.stopping())?;
-                // A gate that closed meanwhile is not full: trying again would not help.
+    pub(crate) async fn enter(self: &Arc<Self>, nested: bool) -> Result<Permit, CallError> {
+        let Some(turns) = &self.turns else { return self.try_enter(nested) };
+        self.open(nested)?;
+        let turn = turns.acquire().await.map_err(|_| self.stopping())?;
+        // A gate that closed meanwhile is not full: trying again would not help.
+        self.open(nested)?;
+        turn.forget();
+        self.come_in(nested)
+    }
+
+    fn come_in(self: &Arc<Self>, nested: bool) -> Result<Permit, CallError> {
+        let enter = |inside| (inside < self.capacity).then_some(inside + 1);
+        match self.inside.fetch_update(Ordering::AcqRel, Ordering::Acquire, enter) {
+            Ok(_) => Ok(Permit { gate: Arc::clone(self) }),
+            Err(inside) if inside & LOCKED != 0 => Err(self.stopping()),
+            Err(_) => {
                 self.open(nested)?;
-                Ok(Permit { _room: room })
+                Err(self.full())
             }
-            (result, _) => result,
         }
     }
 
@@ -73,17 +99,25 @@ impl Gate {
     /// Lets nobody in from now on, not even who looked just before whether the gate is open.
     pub(crate) fn lock(&self) {
         self.close();
-        self.room.close();
+        self.inside.fetch_or(LOCKED, Ordering::AcqRel);
+        if let Some(turns) = &self.turns {
+            turns.close();
+        }
+    }
+
+    /// Whether callers may wait for room.
+    pub(crate) fn lets_wait(&self) -> bool {
+        self.turns.is_some()
     }
 
     /// Calls that may run or wait.
     pub(crate) fn capacity(&self) -> usize {
-        self.capacity as usize
+        self.capacity
     }
 
     /// Calls that run or wait.
     pub(crate) fn inside(&self) -> usize {
-        (self.capacity as usize).saturating_sub(self.room.available_permits())
+        self.inside.load(Ordering::Acquire) & !LOCKED
     }
 
     fn open(&self, nested: bool) -> Result<(), CallError> {
@@ -108,9 +142,9 @@ mod tests {
     use super::*;
     use crate::spec::PoolSpec;
 
-    fn gate(on_full: OnFull) -> Gate {
+    fn gate(on_full: OnFull) -> Arc<Gate> {
         let pool = PoolSpec { on_full, ..PoolSpec::fixed(1, 1).with_buffer(1) };
-        Gate::new("t:gate".parse().expect("an id"), &pool)
+        Arc::new(Gate::new("t:gate".parse().expect("an id"), &pool))
     }
 
     #[tokio::test]
@@ -143,7 +177,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_waits_at_a_gate_that_closes_hears_that_it_stops() {
-        let gate = Arc::new(gate(OnFull::Wait));
+        let gate = gate(OnFull::Wait);
         let inside = [gate.enter(false).await.expect("room"), gate.enter(false).await.expect("room")];
         let waiting = |nested| {
             let gate = gate.clone();
@@ -159,7 +193,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_waiting_gate_lets_the_call_in_when_room_comes_back() {
-        let gate = Arc::new(gate(OnFull::Wait));
+        let gate = gate(OnFull::Wait);
         let first = gate.enter(false).await.expect("room");
         let _second = gate.enter(false).await.expect("room");
         let waiting = tokio::spawn({

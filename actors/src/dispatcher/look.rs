@@ -2,22 +2,22 @@
 
 use std::time::{Duration, Instant};
 
-use super::DispatcherState;
+use super::queue::State;
 use crate::{
     call::CallError,
     tree::{Degraded, PoolNode, WorkerNode, WorkerState},
 };
 
-impl DispatcherState {
+impl State {
     /// The pool, now.
     pub(super) fn look(&self, now: Instant) -> PoolNode {
         let [starting, ..] = self.pool.census();
         let mut workers: Vec<_> = self
-            .workers
+            .staff
             .iter()
             .map(|(id, staff)| WorkerNode {
                 id: id.0,
-                state: match (&staff.killed, staff.call) {
+                state: match (&staff.killed, &staff.call) {
                     (Some(_), _) => WorkerState::Ending,
                     (None, Some(_)) => WorkerState::Running,
                     (None, None) => WorkerState::Idle,
@@ -25,7 +25,8 @@ impl DispatcherState {
                 age_ms: millis(staff.pulse.age(now)),
                 call_ms: staff
                     .call
-                    .and_then(|call| staff.pulse.started(call))
+                    .as_ref()
+                    .and_then(|call| staff.pulse.started(call.id()))
                     .map(|started| millis(now.saturating_duration_since(started))),
             })
             .collect();

@@ -1,17 +1,13 @@
 //! What a dispatcher is told. Actors outside send it calls; everything else comes from within the tree.
 
-use std::{
-    sync::{Arc, Weak},
-    time::Instant,
-};
+use std::sync::Weak;
 
-use ractor::{ActorRef, RpcReplyPort};
+use ractor::RpcReplyPort;
 
+use super::Call;
 use crate::{
-    call::{Answer, CallError, CallOptions, Context, Payload, Reply, stopped},
-    pool::WorkerId,
+    call::{Answer, CallError, CallOptions, Payload, stopped},
     tree::PoolNode,
-    worker::{Pulse, WorkerMessage},
 };
 
 /// A message to a function's dispatcher.
@@ -32,40 +28,13 @@ use crate::{
 pub struct CallMessage(pub(super) Message);
 
 pub(super) enum Message {
-    Call(Box<Call>),
     Ask(Box<Ask>),
-    Cancel(Weak<Reply>),
-    Up { worker: WorkerId, actor: ActorRef<WorkerMessage>, pulse: Arc<Pulse> },
-    Idle(WorkerId),
-    CannotStart { worker: WorkerId, error: CallError },
-    Down { worker: WorkerId, crash: Option<String> },
+    Cancel(Weak<Call>),
     MakeRoom,
     Look(RpcReplyPort<PoolNode>),
+    /// The run queue is to be looked at sooner than was known.
+    Wind,
     Tick,
-}
-
-/// A call that has its place in the gate.
-pub(crate) struct Call {
-    pub(super) args: Payload,
-    pub(super) context: Arc<Context>,
-    pub(super) arrived: Instant,
-    pub(super) deadline: Option<Instant>,
-    /// When it has waited for too long, if no worker has started it by then.
-    pub(super) patience: Option<Instant>,
-    pub(super) reply: Arc<Reply>,
-}
-
-impl Call {
-    pub(crate) fn new(args: Payload, options: &CallOptions, now: Instant, reply: Arc<Reply>) -> Self {
-        let deadline = options.deadline(now);
-        let context = match deadline == options.context.deadline {
-            true => options.context.clone(),
-            // Nested calls must end when this one must.
-            false => Arc::new(Context { deadline, ..(*options.context).clone() }),
-        };
-        let patience = context.patience().map(|patience| now + patience);
-        Self { args, context, arrived: now, deadline, patience, reply }
-    }
 }
 
 /// A call as an actor sends it. One that is dropped before it was taken in answers `unavailable`.
@@ -103,28 +72,9 @@ impl CallMessage {
         Self(Message::Ask(Box::new(Ask(Some(Asked { args, options, port })))))
     }
 
-    pub(crate) fn admitted(call: Call) -> Self {
-        Self(Message::Call(Box::new(call)))
-    }
-
-    pub(crate) fn cancel(reply: Weak<Reply>) -> Self {
-        Self(Message::Cancel(reply))
-    }
-
-    pub(crate) fn up(worker: WorkerId, actor: ActorRef<WorkerMessage>, pulse: Arc<Pulse>) -> Self {
-        Self(Message::Up { worker, actor, pulse })
-    }
-
-    pub(crate) fn idle(worker: WorkerId) -> Self {
-        Self(Message::Idle(worker))
-    }
-
-    pub(crate) fn cannot_start(worker: WorkerId, error: CallError) -> Self {
-        Self(Message::CannotStart { worker, error })
-    }
-
-    pub(crate) fn down(worker: WorkerId, crash: Option<String>) -> Self {
-        Self(Message::Down { worker, crash })
+    /// The caller of this call went away.
+    pub(crate) fn cancel(call: Weak<Call>) -> Self {
+        Self(Message::Cancel(call))
     }
 
     /// Others wait for a place among all instances.
@@ -135,6 +85,10 @@ impl CallMessage {
     /// Somebody wants to see the pool.
     pub(crate) fn look(port: RpcReplyPort<PoolNode>) -> Self {
         Self(Message::Look(port))
+    }
+
+    pub(super) fn wind() -> Self {
+        Self(Message::Wind)
     }
 
     pub(super) fn tick() -> Self {

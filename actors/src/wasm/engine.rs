@@ -44,6 +44,13 @@ const TABLES_PER_INSTANCE: u32 = 4;
 /// Core instances that the pool allows for each component: a count, it reserves nothing.
 const CORE_INSTANCES_PER_INSTANCE: u32 = 64;
 
+/// Slots of the pool that are given back to the system together.
+const SLOTS_CLEARED_TOGETHER: usize = 16;
+
+/// Slots of the pool for each processor, 8 of those at least, beyond those of the instances that may live: what a thread
+/// clears at a time is nobody's meanwhile, and whoever has a place must find a slot.
+const SLOTS_BEING_CLEARED: usize = 2 * SLOTS_CLEARED_TOGETHER;
+
 /// Description of one component and its modules, in bytes. A bound only: it reserves nothing. Interpreters compiled to
 /// WebAssembly need some hundred KiB.
 const INSTANCE_DESCRIPTION_BYTES_MAX: usize = 32 << 20;
@@ -149,6 +156,16 @@ impl Engine {
     /// An engine whose guests can call functions.
     pub(crate) fn with_functions(options: EngineOptions, functions: Weak<dyn Functions>) -> Result<Self, EngineError> {
         Self::made(options, Some(functions))
+    }
+
+    /// The settings of wasmtime with which functions run that say nothing of their stack, and a pool of this many
+    /// instances. For measuring what the tree adds to wasmtime alone.
+    #[doc(hidden)]
+    pub fn settings(instances_max: usize) -> Config {
+        let profile = Profile { stack_bytes: Limits::default().max_stack_bytes, is_concurrent: false };
+        let mut config = settings(profile, None);
+        config.allocation_strategy(pool(profile, instances_max));
+        config
     }
 
     fn made(options: EngineOptions, functions: Option<Weak<dyn Functions>>) -> Result<Self, EngineError> {
@@ -304,7 +321,9 @@ fn settings(profile: Profile, cache: Option<wasmtime::Cache>) -> Config {
 }
 
 fn pool(profile: Profile, instances_max: usize) -> InstanceAllocationStrategy {
-    let instances = u32::try_from(instances_max).unwrap_or(u32::MAX);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from).max(8);
+    let slots = instances_max.saturating_add(processors * SLOTS_BEING_CLEARED);
+    let instances = u32::try_from(slots).unwrap_or(u32::MAX);
     let stacks = if profile.is_concurrent { STACKS_PER_CONCURRENT_INSTANCE } else { 1 };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
@@ -322,7 +341,7 @@ fn pool(profile: Profile, instances_max: usize) -> InstanceAllocationStrategy {
         .linear_memory_keep_resident(64 << 10)
         .table_keep_resident(16 << 10)
         .async_stack_keep_resident(16 << 10)
-        .decommit_batch_size(16);
+        .decommit_batch_size(SLOTS_CLEARED_TOGETHER);
     InstanceAllocationStrategy::Pooling(pool)
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
+    task::Poll,
     time::Duration,
 };
 
@@ -110,9 +111,12 @@ impl Instances {
     }
 
     async fn make_in(&self, places: Places, bound: Option<Duration>) -> Result<Ready, CallError> {
-        let made = match bound {
-            Some(bound) => tokio::time::timeout(bound, self.executor.make()).await,
-            None => Ok(self.executor.make().await),
+        let mut making = self.executor.make();
+        // Mostly made at once: then no timer is set.
+        let made = match (futures::poll!(&mut making), bound) {
+            (Poll::Ready(made), _) => Ok(made),
+            (Poll::Pending, Some(bound)) => tokio::time::timeout(bound, making).await,
+            (Poll::Pending, None) => Ok(making.await),
         };
         let made = made.unwrap_or_else(|_| {
             let message =

@@ -271,6 +271,28 @@ fn an_instance_waits_for_a_place_and_gives_it_back() {
 }
 
 #[test]
+fn whoever_has_a_place_finds_room_however_many_end_and_begin() {
+    let engine = engine();
+    // More than a slot of the pool keeps: what is left of an instance is cleared some time after it has ended.
+    let source = r#"(module (memory 8) (func (export "touch") (i32.store (i32.const 500000) (i32.const 1))))"#;
+    let prepared = engine.prepare(&id(), &text(source, "touch"), &Limits::default()).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..engine.instances_max() {
+            scope.spawn(|| {
+                block_on(async {
+                    for _ in 0..500 {
+                        let place = prepared.function.reserve().await.unwrap();
+                        let mut instance = prepared.function.make().await.unwrap();
+                        run(&prepared, &mut instance, json!([])).await.unwrap();
+                        drop((instance, place));
+                    }
+                });
+            });
+        }
+    });
+}
+
+#[test]
 fn a_component_counts_by_its_memories() {
     let memories = |count: usize| {
         let memory = "(core instance (instantiate $m))".repeat(count);

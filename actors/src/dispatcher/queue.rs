@@ -1,0 +1,387 @@
+//! The run queue of one function: callers leave calls here, and workers take the next one when they are done.
+//!
+//! It is the shell of [`crate::pool`]: it turns what happens into events and carries out commands, under the one lock that
+//! a function has. Whoever brings an event carries out what follows from it, so that a call takes no turn of an actor on
+//! its way. Time is the dispatcher's business: it is told when there is an earlier moment to look at the queue.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    task::{Context, Poll, Waker},
+    time::Instant,
+};
+
+use ractor::{ActorCell, ActorRef};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use super::{Assignment, Call, CallMessage};
+use crate::{
+    call::{CallError, ErrorKind, Payload, stopped},
+    function::FunctionMessage,
+    metrics::{End, FunctionMetrics, Restart},
+    pool::{self, CallId, Command, Event, Load, Pool, WorkerId},
+    spec::{FunctionId, Limits, Sizing},
+    tree::PoolNode,
+    worker::Pulse,
+};
+
+/// What a run queue is made of.
+pub(crate) struct QueueParts {
+    pub(crate) id: FunctionId,
+    pub(crate) sizing: Sizing,
+    pub(crate) limits: Limits,
+    /// Guest threads, which bound what an adaptive pool gains from more workers.
+    pub(crate) threads: usize,
+    pub(crate) supervisor: ActorRef<FunctionMessage>,
+    pub(crate) metrics: Arc<FunctionMetrics>,
+}
+
+/// The run queue. It lives as long as its dispatcher; calls that are left in it then answer `unavailable`.
+pub(crate) struct RunQueue {
+    dispatcher: OnceLock<ActorRef<CallMessage>>,
+    state: Mutex<State>,
+}
+
+pub(super) struct State {
+    pub(super) parts: QueueParts,
+    pub(super) pool: Pool,
+    commands: Vec<Command>,
+    /// What the pool knows as waiting, in the same order.
+    pub(super) waiting: VecDeque<Assignment>,
+    pub(super) staff: FxHashMap<WorkerId, Staff>,
+    last_call: u64,
+    is_closed: bool,
+    /// Why the last instance could not be made.
+    pub(super) fault: Option<CallError>,
+    /// Workers that were lost and not yet replaced.
+    lost: usize,
+    /// When the dispatcher will look at the queue.
+    pub(super) alarm: Option<Instant>,
+    /// What was last shown to the metrics.
+    shown: (usize, [usize; 3]),
+    /// Workers to wake, and whether to tell the dispatcher of an earlier alarm, once the lock is free.
+    woken: SmallVec<[Waker; 2]>,
+    rings: bool,
+}
+
+/// A worker that has come up.
+pub(super) struct Staff {
+    actor: ActorCell,
+    pub(super) pulse: Arc<Pulse>,
+    /// A call that it was given and has not taken yet.
+    inbox: Option<Assignment>,
+    /// To wake it, when it waits for a call.
+    waker: Option<Waker>,
+    /// What it runs.
+    pub(super) call: Option<Arc<Call>>,
+    seen: Load,
+    /// Why it was killed, and when it should have been gone.
+    pub(super) killed: Option<(End, Instant)>,
+}
+
+impl RunQueue {
+    pub(crate) fn new(parts: QueueParts) -> Self {
+        let state = State {
+            pool: Pool::new(pool::bounds(parts.sizing, parts.threads)),
+            parts,
+            commands: Vec::new(),
+            waiting: VecDeque::new(),
+            staff: FxHashMap::default(),
+            last_call: 0,
+            is_closed: false,
+            fault: None,
+            lost: 0,
+            alarm: None,
+            shown: (0, [0; 3]),
+            woken: SmallVec::new(),
+            rings: false,
+        };
+        Self { dispatcher: OnceLock::new(), state: Mutex::new(state) }
+    }
+
+    /// The dispatcher is there: the pool starts.
+    pub(super) fn open(&self, dispatcher: ActorRef<CallMessage>) {
+        self.dispatcher.get_or_init(|| dispatcher);
+        self.with(|state| state.on(Instant::now(), Event::Start, None));
+    }
+
+    /// Leaves a call. One that comes too late answers `unavailable`.
+    pub(crate) fn push(&self, call: Arc<Call>, args: Payload) {
+        self.with(|state| {
+            if state.is_closed {
+                // Dropped without the lock.
+                return Some((call, args));
+            }
+            state.arrived(call, args);
+            None
+        });
+    }
+
+    /// A worker is ready for calls.
+    pub(crate) fn up(&self, worker: WorkerId, actor: ActorCell, pulse: Arc<Pulse>) {
+        self.with(|state| {
+            let staff =
+                Staff { actor, pulse, inbox: None, waker: None, call: None, seen: Load::default(), killed: None };
+            state.staff.insert(worker, staff);
+            state.on(Instant::now(), Event::Up(worker), None);
+        });
+    }
+
+    /// A worker has answered its call: the next one, if one waits.
+    pub(crate) fn turn(&self, now: Instant, worker: WorkerId) -> Option<Assignment> {
+        self.with(|state| {
+            // A worker that was killed in the meantime takes no more calls.
+            let staff = state.staff.get_mut(&worker).filter(|staff| staff.killed.is_none())?;
+            let done = staff.call.take();
+            state.on(now, Event::Idle(worker), None);
+            let next = state.staff.get_mut(&worker).and_then(|staff| staff.inbox.take());
+            drop(done);
+            next
+        })
+    }
+
+    /// The next call of an idle worker; `None` once the pool has let it go.
+    pub(crate) async fn next(&self, worker: WorkerId) -> Option<Assignment> {
+        std::future::poll_fn(|cx| self.poll_next(cx, worker)).await
+    }
+
+    fn poll_next(&self, cx: &Context<'_>, worker: WorkerId) -> Poll<Option<Assignment>> {
+        let mut state = self.lock();
+        let Some(staff) = state.staff.get_mut(&worker) else { return Poll::Ready(None) };
+        if let Some(next) = staff.inbox.take() {
+            return Poll::Ready(Some(next));
+        }
+        match &mut staff.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// A worker could not make its instance and goes. The call that it was given hears why.
+    pub(crate) fn cannot_start(&self, worker: WorkerId, error: CallError) {
+        self.with(|state| state.cannot_start(worker, error));
+    }
+
+    /// A worker is gone, and crashed if there is a reason.
+    pub(crate) fn down(&self, worker: WorkerId, crash: Option<String>) {
+        self.with(|state| state.down(Instant::now(), worker, crash));
+    }
+
+    pub(super) fn caller_left(&self, call: &Arc<Call>) {
+        self.with(|state| state.caller_left(Instant::now(), call));
+    }
+
+    pub(super) fn make_room(&self) {
+        self.with(|state| state.on(Instant::now(), Event::Spare, None));
+    }
+
+    pub(super) fn look(&self) -> PoolNode {
+        self.lock().look(Instant::now())
+    }
+
+    /// When the dispatcher is to look at the queue.
+    pub(super) fn alarm(&self) -> Option<Instant> {
+        self.lock().alarm
+    }
+
+    /// The time of the alarm has come.
+    pub(super) fn tick(&self) {
+        self.with(|state| state.tick(Instant::now()));
+    }
+
+    /// Takes no more calls; those that wait or run answer `unavailable`. The workers are left to the supervisor.
+    pub(super) fn close(&self) {
+        let (waiting, staff) = self.with(|state| {
+            state.is_closed = true;
+            (std::mem::take(&mut state.waiting), std::mem::take(&mut state.staff))
+        });
+        let running = staff.into_values().filter_map(|staff| staff.call);
+        for call in waiting.into_iter().map(|waiting| waiting.call).chain(running) {
+            call.reply.send(Err(stopped()));
+        }
+    }
+
+    /// Does something with the lock held, and without it what follows.
+    fn with<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.lock();
+        let result = act(&mut state);
+        state.settle();
+        let (woken, rings) = (std::mem::take(&mut state.woken), std::mem::take(&mut state.rings));
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+        if rings && let Some(dispatcher) = self.dispatcher.get() {
+            // A dispatcher that is gone closes its queue.
+            drop(dispatcher.cast(CallMessage::wind()));
+        }
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Tells the pool, and carries out what it says. Calls that the pool fails hear of `fault`, if there is a fresh one.
+    pub(super) fn on(&mut self, now: Instant, event: Event, fault: Option<&CallError>) {
+        let mut commands = std::mem::take(&mut self.commands);
+        self.pool.on(now, event, &mut commands);
+        for command in commands.drain(..) {
+            match command {
+                Command::Spawn { worker, probe } => {
+                    if self.lost > 0 {
+                        self.lost -= 1;
+                        self.parts.metrics.restarted(Restart::Worker);
+                    }
+                    // A supervisor that is gone takes its dispatcher, and with it this queue, along.
+                    drop(self.parts.supervisor.cast(FunctionMessage::Spawn { worker, probe }));
+                }
+                Command::Retire(worker) => {
+                    if let Some(staff) = self.staff.remove(&worker) {
+                        self.woken.extend(staff.waker);
+                        self.parts.metrics.worker_ended(End::Idle);
+                    }
+                }
+                Command::Run(call, worker) => self.hand_out(now, call, worker),
+                Command::Fail(call) => {
+                    let error = fault.cloned().unwrap_or_else(|| self.degraded(now));
+                    if let Some(failed) = self.take(call) {
+                        failed.call.reply.send(Err(error));
+                    }
+                }
+            }
+        }
+        self.commands = commands;
+    }
+
+    /// What is left to do before the lock is free: the metrics, and the alarm.
+    fn settle(&mut self) {
+        let census = (self.pool.waiting(), self.pool.census());
+        if census != self.shown {
+            self.shown = census;
+            self.parts.metrics.census(census.0, census.1);
+        }
+        self.look_at(self.pool.wake_at());
+    }
+
+    /// The dispatcher is to look at the queue by then.
+    pub(super) fn look_at(&mut self, at: Option<Instant>) {
+        if let Some(at) = at
+            && self.alarm.is_none_or(|alarm| at < alarm)
+        {
+            self.alarm = Some(at);
+            self.rings = true;
+        }
+    }
+
+    fn arrived(&mut self, call: Arc<Call>, args: Payload) {
+        self.last_call += 1;
+        let id = CallId(self.last_call);
+        call.name(id);
+        self.look_at(self.next_look(call.arrived, &call));
+        let now = call.arrived;
+        self.waiting.push_back(Assignment { call, args });
+        self.on(now, Event::Arrived(id), None);
+    }
+
+    fn hand_out(&mut self, now: Instant, id: CallId, worker: WorkerId) {
+        let Some(assignment) = self.take(id) else { return };
+        assignment.call.hand_to(worker);
+        self.look_at(self.parts.limits.max_execution.and_then(|max| now.checked_add(max)));
+        if let Some(staff) = self.staff.get_mut(&worker) {
+            staff.call = Some(Arc::clone(&assignment.call));
+            staff.inbox = Some(assignment);
+            self.woken.extend(staff.waker.take());
+        }
+    }
+
+    /// Takes a call that waits.
+    pub(super) fn take(&mut self, id: CallId) -> Option<Assignment> {
+        // Nearly always the first.
+        if self.waiting.front().is_some_and(|first| first.call.id() == id) {
+            return self.waiting.pop_front();
+        }
+        let place = self.waiting.binary_search_by_key(&id, |waiting| waiting.call.id()).ok()?;
+        self.waiting.remove(place)
+    }
+
+    fn cannot_start(&mut self, worker: WorkerId, error: CallError) {
+        tracing::warn!(function = %self.parts.id, %error, "no instance can be made");
+        if let Some(call) = self.staff.remove(&worker).and_then(|staff| staff.call) {
+            call.reply.send(Err(error.clone()));
+        }
+        self.parts.metrics.worker_ended(End::Instance);
+        self.fault = Some(error.clone());
+        self.on(Instant::now(), Event::CannotStart(worker), Some(&error));
+    }
+
+    fn down(&mut self, now: Instant, worker: WorkerId, crash: Option<String>) {
+        if let Some(staff) = self.staff.remove(&worker) {
+            match staff.killed {
+                Some((end, due)) => {
+                    self.parts.metrics.kill_lateness(now.saturating_duration_since(due));
+                    self.parts.metrics.worker_ended(end);
+                }
+                None => self.parts.metrics.worker_ended(End::Crash),
+            }
+            let why = crash.unwrap_or_else(|| "it was killed".to_owned());
+            if let Some(call) = staff.call {
+                tracing::error!(function = %self.parts.id, why, "a worker failed during a call");
+                let message = format!("the worker that ran this call failed: {why}");
+                let ran = staff.pulse.started(call.id()).map(|started| now.saturating_duration_since(started));
+                call.reply.send_after(ran, Err(CallError::new(ErrorKind::Internal, message)));
+            }
+            self.lost += 1;
+        }
+        self.on(now, Event::Down(worker), None);
+    }
+
+    /// Answers a call at once and kills the worker that runs it.
+    pub(super) fn end_early(&mut self, now: Instant, call: &Arc<Call>, error: CallError, end: End, due: Instant) {
+        let id = call.id();
+        let worker = call.worker();
+        let started = worker.and_then(|worker| self.staff.get(&worker)).and_then(|staff| staff.pulse.started(id));
+        let ran = started.map(|started| now.saturating_duration_since(started));
+        // A worker that has answered in the meantime is no longer on this call and must not be killed.
+        if !call.reply.send_after(ran, Err(error)) {
+            return;
+        }
+        match worker.and_then(|worker| self.staff.get_mut(&worker)) {
+            Some(staff) => {
+                (staff.call, staff.inbox) = (None, None);
+                staff.killed = Some((end, due));
+                staff.actor.kill();
+            }
+            None => {
+                drop(self.take(id));
+                self.on(now, Event::Left(id), None);
+            }
+        }
+    }
+
+    /// What a call hears that cannot run because no instance can be made.
+    fn degraded(&self, now: Instant) -> CallError {
+        let after = self.pool.degraded(now).unwrap_or_default();
+        let why = self.fault.as_ref().map_or("no instance can be made", CallError::message);
+        let message = format!("`{}` is degraded: {why}; trying again in {} ms", self.parts.id, after.as_millis());
+        // What the entry must change first is not `unavailable`, which callers would try again.
+        let kind = match self.fault.as_ref().map(CallError::kind) {
+            Some(kind @ (ErrorKind::PermissionDenied | ErrorKind::Invalid)) => kind,
+            _ => ErrorKind::Unavailable,
+        };
+        CallError::new(kind, message).with_retry_after(after)
+    }
+
+    pub(super) fn load(&mut self, now: Instant) -> Load {
+        let mut sum = Load::default();
+        for staff in self.staff.values_mut() {
+            let load = staff.pulse.load(now);
+            sum.cpu += load.cpu.saturating_sub(staff.seen.cpu);
+            sum.asleep += load.asleep.saturating_sub(staff.seen.asleep);
+            staff.seen = load;
+        }
+        sum
+    }
+}

@@ -1,0 +1,70 @@
+//! The guests that are called, and what they are called with.
+
+use greenroom_actors::{spec::Source, wasmtime::component::Val};
+
+/// What is called.
+#[derive(Debug, Clone, Copy)]
+pub enum Guest {
+    /// `greet: func(name: string) -> string`, from C: what a small function of a real toolchain is.
+    Greet,
+    /// `work: func(n: u32) -> u32`, which takes as long as `n` says.
+    Work {
+        /// How often it multiplies and adds.
+        n: u32,
+    },
+    /// `forever: func()`, which never ends.
+    Forever,
+}
+
+const GREET: &[u8] = include_bytes!("../../registry-examples/http-greet/wasm/greet.wasm");
+const WORK: &str = include_str!("../guests/work.wat");
+
+impl Guest {
+    /// Its code.
+    pub fn source(self) -> Source {
+        match self {
+            Self::Greet => Source::Bytes(GREET.into()),
+            Self::Work { .. } | Self::Forever => Source::Text(WORK.into()),
+        }
+    }
+
+    /// The same as bytes or text, for wasmtime.
+    pub fn bytes(self) -> &'static [u8] {
+        match self {
+            Self::Greet => GREET,
+            Self::Work { .. } | Self::Forever => WORK.as_bytes(),
+        }
+    }
+
+    /// The export that is called.
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::Greet => "greet",
+            Self::Work { .. } => "work",
+            Self::Forever => "forever",
+        }
+    }
+
+    /// The arguments of a call, made anew.
+    pub fn args(self) -> Vec<Val> {
+        match self {
+            Self::Greet => vec![Val::String("Ada Lovelace".to_owned())],
+            Self::Work { n } => vec![Val::U32(n)],
+            Self::Forever => Vec::new(),
+        }
+    }
+
+    /// Whether this is an answer that it gives.
+    ///
+    /// # Errors
+    /// When it is not: a call that does not do what it should is fast for nothing.
+    pub fn check(self, answer: Option<&Val>) -> anyhow::Result<()> {
+        let is_right = match (self, answer) {
+            (Self::Greet, Some(Val::String(text))) => text == "Hello, Ada Lovelace!",
+            (Self::Work { .. }, Some(Val::U32(_))) => true,
+            _ => false,
+        };
+        anyhow::ensure!(is_right, "`{}` answered {answer:?}", self.method());
+        Ok(())
+    }
+}

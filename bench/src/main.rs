@@ -1,0 +1,67 @@
+//! The benchmark program: measures rows, each beside its baseline in the same run, and says which targets are met.
+//!
+//! What a row measures is in `rows`; how ours and the baseline take turns, in `rounds`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that measures prints what it found")]
+
+mod bare;
+mod guests;
+mod lab;
+mod load;
+mod options;
+mod ours;
+mod peers;
+mod report;
+mod rounds;
+mod rows;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::{
+    lab::Lab,
+    options::{Cli, Command},
+};
+
+// As the program `greenroom` has it; ours and the baseline share it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::List => {
+            println!("{}", table::of_rows(&rows::all()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Peers => {
+            peers::build()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::All(all) => {
+            let rows = rows::chosen(&all.only)?;
+            let lab = Lab::new(all.pace(), all.wasmtime.clone())?;
+            let mut results = Vec::new();
+            for row in &rows {
+                eprintln!("{}: {}", row.name(), row.about());
+                results.extend(rounds::measure(row.as_ref(), &lab));
+            }
+            println!("{}", table::of_results(&results));
+            if let Some(path) = &all.json {
+                report::write(path, &results)?;
+            }
+            let failed = results.iter().any(|result| result.outcome.is_failed());
+            Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        }
+    }
+}

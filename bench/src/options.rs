@@ -1,0 +1,67 @@
+//! The command line: what is written, and nothing of what it does.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+
+use crate::lab::Pace;
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "greenroom-bench", about = "Measures Greenroom beside wasmtime alone and beside its peers")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Measure, print a table, and say which targets are met
+    #[command(after_help = ALL_HELP)]
+    All(All),
+    /// Build what some rows compare with: the `wasmtime` program, in `target/peers`; takes some ten minutes
+    Peers,
+    /// Name the rows, what each measures, its baseline and its target
+    List,
+}
+
+const ALL_HELP: &str = "\
+Close everything else: ours and the baseline take turns, so that noise meets both, but a build beside them spoils
+the latencies. A missed target is no failure of this program.
+
+Examples:
+  cargo run --release -p greenroom-bench -- all --quick
+  cargo run --release -p greenroom-bench -- all --only fresh-64 --only warm-64 --json results.json";
+
+/// What is measured, how long, and where it goes.
+#[derive(Debug, Args)]
+pub struct All {
+    /// Fewer and shorter rounds: all rows in less than 8 minutes
+    #[arg(long, conflicts_with = "smoke")]
+    quick: bool,
+    /// As short as makes sense, to see that every row runs; the figures mean nothing
+    #[arg(long)]
+    smoke: bool,
+    /// Only this row; may be given several times
+    #[arg(long, value_name = "ROW")]
+    pub only: Vec<String>,
+    /// Write the results to this file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub json: Option<PathBuf>,
+    /// The `wasmtime` that is the peer, if not that of `greenroom-bench peers`
+    #[arg(long, value_name = "PATH", env = "WASMTIME", value_hint = ValueHint::FilePath)]
+    pub wasmtime: Option<PathBuf>,
+}
+
+impl All {
+    /// How long the rows are measured.
+    pub fn pace(&self) -> Pace {
+        match (self.smoke, self.quick) {
+            (true, _) => Pace::SMOKE,
+            (_, true) => Pace::QUICK,
+            _ => Pace::FULL,
+        }
+    }
+}
