@@ -9,13 +9,14 @@ mod call;
 mod clock;
 mod deadlines;
 mod gate;
+mod lanes;
 mod look;
 mod message;
 mod queue;
 
 use std::{sync::Arc, time::Instant};
 
-pub(crate) use call::{Assignment, Call};
+pub(crate) use call::{Assignment, Call, CallId};
 use clock::Clock;
 pub(crate) use gate::{Gate, Permit};
 pub use message::CallMessage;

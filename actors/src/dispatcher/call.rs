@@ -10,8 +10,12 @@ use std::{
 
 use crate::{
     call::{CallOptions, Context, Payload, Reply},
-    pool::{CallId, WorkerId},
+    pool::WorkerId,
 };
+
+/// Names a call within its run queue. Later calls have greater ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct CallId(pub(crate) u64);
 
 /// A call that has its place in the gate.
 pub(crate) struct Call {
@@ -48,7 +52,7 @@ impl Call {
         Self { asked: true, ..self }
     }
 
-    /// The name by which the pool knows it.
+    /// Its name in the run queue.
     pub(crate) fn id(&self) -> CallId {
         CallId(self.id.load(Ordering::Relaxed))
     }

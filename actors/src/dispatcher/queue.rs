@@ -5,7 +5,6 @@
 //! its way. Time is the dispatcher's business: it is told when there is an earlier moment to look at the queue.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -15,12 +14,12 @@ use ractor::{ActorCell, ActorRef};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::{Assignment, Call, CallMessage};
+use super::{Assignment, Call, CallId, CallMessage, lanes::Lanes};
 use crate::{
     call::{CallError, ErrorKind, Payload, stopped},
     function::FunctionMessage,
     metrics::{End, FunctionMetrics, Restart},
-    pool::{self, CallId, Command, Event, Load, Pool, WorkerId},
+    pool::{self, Command, Event, Load, Pool, WorkerId},
     spec::{FunctionId, Limits, Sizing},
     tree::PoolNode,
     worker::Pulse,
@@ -50,8 +49,10 @@ pub(super) struct State {
     pub(super) parts: QueueParts,
     pub(super) pool: Pool,
     commands: Vec<Command>,
-    /// What the pool knows as waiting, in the same order.
-    pub(super) waiting: VecDeque<Assignment>,
+    /// The calls of which the pool knows how many there are.
+    pub(super) waiting: Lanes,
+    /// The worker that last became idle on the thread of each lane.
+    resting: Vec<Option<WorkerId>>,
     pub(super) staff: FxHashMap<WorkerId, Staff>,
     last_call: u64,
     is_closed: bool,
@@ -72,6 +73,8 @@ pub(super) struct State {
 pub(super) struct Staff {
     actor: ActorCell,
     pub(super) pulse: Arc<Pulse>,
+    /// The lane of the thread that it was last seen on.
+    lane: usize,
     /// A call that it was given and has not taken yet.
     inbox: Option<Assignment>,
     /// To wake it, when it waits for a call.
@@ -85,11 +88,14 @@ pub(super) struct Staff {
 
 impl RunQueue {
     pub(crate) fn new(parts: QueueParts) -> Self {
+        // A pool that runs one call at a time runs them in the order in which they come.
+        let lanes = if parts.sizing.workers_max() == 1 { 1 } else { parts.threads + 1 };
         let state = State {
             pool: Pool::new(pool::bounds(parts.sizing, parts.threads)),
             parts,
             commands: Vec::new(),
-            waiting: VecDeque::new(),
+            waiting: Lanes::new(lanes),
+            resting: vec![None; lanes],
             staff: FxHashMap::default(),
             last_call: 0,
             is_closed: false,
@@ -126,8 +132,16 @@ impl RunQueue {
     pub(crate) fn up(&self, worker: WorkerId, actor: ActorCell, pulse: Arc<Pulse>) {
         let now = Instant::now();
         self.with(now, |state| {
-            let staff =
-                Staff { actor, pulse, inbox: None, waker: None, call: None, seen: Load::default(), killed: None };
+            let staff = Staff {
+                actor,
+                pulse,
+                lane: state.waiting.here(),
+                inbox: None,
+                waker: None,
+                call: None,
+                seen: Load::default(),
+                killed: None,
+            };
             state.staff.insert(worker, staff);
             state.on(now, Event::Up(worker), None);
         });
@@ -139,8 +153,13 @@ impl RunQueue {
             // A worker that was killed in the meantime takes no more calls.
             let staff = state.staff.get_mut(&worker).filter(|staff| staff.killed.is_none())?;
             let done = staff.call.take();
+            let here = state.waiting.here();
+            staff.lane = here;
             state.on(now, Event::Idle(worker), None);
             let next = state.staff.get_mut(&worker).and_then(|staff| staff.inbox.take());
+            if next.is_none() {
+                state.resting[here] = Some(worker);
+            }
             drop(done);
             next
         })
@@ -205,7 +224,7 @@ impl RunQueue {
     pub(super) fn close(&self) {
         let (waiting, staff) = self.with(Instant::now(), |state| {
             state.is_closed = true;
-            (std::mem::take(&mut state.waiting), std::mem::take(&mut state.staff))
+            (state.waiting.take_all(), std::mem::take(&mut state.staff))
         });
         let running = staff.into_values().filter_map(|staff| staff.call);
         for call in waiting.into_iter().map(|waiting| waiting.call).chain(running) {
@@ -254,11 +273,11 @@ impl State {
                         self.parts.metrics.worker_ended(End::Idle);
                     }
                 }
-                Command::Run(call, worker) => self.hand_out(now, call, worker),
-                Command::Fail(call) => {
+                Command::Run(worker) => self.hand_out(now, worker),
+                Command::FailAll => {
                     let error = fault.cloned().unwrap_or_else(|| self.degraded(now));
-                    if let Some(failed) = self.take(call) {
-                        failed.call.reply.send(Err(error));
+                    for failed in self.waiting.take_all() {
+                        failed.call.reply.send(Err(error.clone()));
                     }
                 }
             }
@@ -301,30 +320,20 @@ impl State {
         let id = CallId(self.last_call);
         call.name(id);
         self.look_at(self.next_look(call.arrived, &call));
-        let now = call.arrived;
-        self.waiting.push_back(Assignment { call, args });
-        self.on(now, Event::Arrived(id), None);
+        let (now, here) = (call.arrived, self.waiting.here());
+        self.waiting.push(here, Assignment { call, args });
+        let near = self.resting[here].take();
+        self.on(now, Event::Arrived { near }, None);
     }
 
-    fn hand_out(&mut self, now: Instant, id: CallId, worker: WorkerId) {
-        let Some(assignment) = self.take(id) else { return };
+    fn hand_out(&mut self, now: Instant, worker: WorkerId) {
+        let Some(staff) = self.staff.get_mut(&worker) else { return };
+        let Some(assignment) = self.waiting.next(staff.lane) else { return };
         assignment.call.hand_to(worker);
+        staff.call = Some(Arc::clone(&assignment.call));
+        staff.inbox = Some(assignment);
+        self.woken.extend(staff.waker.take());
         self.look_at(self.parts.limits.max_execution.and_then(|max| now.checked_add(max)));
-        if let Some(staff) = self.staff.get_mut(&worker) {
-            staff.call = Some(Arc::clone(&assignment.call));
-            staff.inbox = Some(assignment);
-            self.woken.extend(staff.waker.take());
-        }
-    }
-
-    /// Takes a call that waits.
-    pub(super) fn take(&mut self, id: CallId) -> Option<Assignment> {
-        // Nearly always the first.
-        if self.waiting.front().is_some_and(|first| first.call.id() == id) {
-            return self.waiting.pop_front();
-        }
-        let place = self.waiting.binary_search_by_key(&id, |waiting| waiting.call.id()).ok()?;
-        self.waiting.remove(place)
     }
 
     fn cannot_start(&mut self, now: Instant, worker: WorkerId, error: CallError) {
@@ -375,8 +384,8 @@ impl State {
                 staff.actor.kill();
             }
             None => {
-                drop(self.take(id));
-                self.on(now, Event::Left(id), None);
+                drop(self.waiting.take(id));
+                self.on(now, Event::Left, None);
             }
         }
     }

@@ -14,7 +14,7 @@ use std::{
 
 use futures::task::AtomicWaker;
 
-use crate::pool::{CallId, Load};
+use crate::{dispatcher::CallId, pool::Load};
 
 /// The pulse of one worker. Times are nanoseconds since `born`.
 pub(crate) struct Pulse {
