@@ -31,13 +31,13 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn new(options: &CallOptions, now: Instant, reply: Reply) -> Self {
+    pub(crate) fn new(options: CallOptions, now: Instant, reply: Reply) -> Self {
         let deadline = options.deadline(now);
-        let context = match deadline == options.context.deadline {
-            true => options.context.clone(),
+        let mut context = options.context;
+        if deadline != context.deadline {
             // Nested calls must end when this one must.
-            false => Arc::new(Context { deadline, ..(*options.context).clone() }),
-        };
+            Arc::make_mut(&mut context).deadline = deadline;
+        }
         let patience = context.patience().map(|patience| now + patience);
         let (id, worker) = (AtomicU64::new(0), AtomicU64::new(0));
         Self { context, arrived: now, reply, deadline, patience, asked: false, id, worker }

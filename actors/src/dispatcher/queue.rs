@@ -8,7 +8,7 @@ use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     task::{Context, Poll, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use ractor::{ActorCell, ActorRef};
@@ -25,6 +25,9 @@ use crate::{
     tree::PoolNode,
     worker::Pulse,
 };
+
+/// How often the metrics are told of the number of calls that wait.
+const SHOW_EVERY: Duration = Duration::from_millis(10);
 
 /// What a run queue is made of.
 pub(crate) struct QueueParts {
@@ -58,8 +61,8 @@ pub(super) struct State {
     lost: usize,
     /// When the dispatcher will look at the queue.
     pub(super) alarm: Option<Instant>,
-    /// What was last shown to the metrics.
-    shown: (usize, [usize; 3]),
+    /// What the metrics were last told: how many calls wait, when that was, and the workers by state.
+    shown: (usize, Option<Instant>, [usize; 3]),
     /// Workers to wake, and whether to tell the dispatcher of an earlier alarm, once the lock is free.
     woken: SmallVec<[Waker; 2]>,
     rings: bool,
@@ -93,7 +96,7 @@ impl RunQueue {
             fault: None,
             lost: 0,
             alarm: None,
-            shown: (0, [0; 3]),
+            shown: (0, None, [0; 3]),
             woken: SmallVec::new(),
             rings: false,
         };
@@ -103,12 +106,13 @@ impl RunQueue {
     /// The dispatcher is there: the pool starts.
     pub(super) fn open(&self, dispatcher: ActorRef<CallMessage>) {
         self.dispatcher.get_or_init(|| dispatcher);
-        self.with(|state| state.on(Instant::now(), Event::Start, None));
+        let now = Instant::now();
+        self.with(now, |state| state.on(now, Event::Start, None));
     }
 
     /// Leaves a call. One that comes too late answers `unavailable`.
     pub(crate) fn push(&self, call: Arc<Call>, args: Payload) {
-        self.with(|state| {
+        self.with(call.arrived, |state| {
             if state.is_closed {
                 // Dropped without the lock.
                 return Some((call, args));
@@ -120,17 +124,18 @@ impl RunQueue {
 
     /// A worker is ready for calls.
     pub(crate) fn up(&self, worker: WorkerId, actor: ActorCell, pulse: Arc<Pulse>) {
-        self.with(|state| {
+        let now = Instant::now();
+        self.with(now, |state| {
             let staff =
                 Staff { actor, pulse, inbox: None, waker: None, call: None, seen: Load::default(), killed: None };
             state.staff.insert(worker, staff);
-            state.on(Instant::now(), Event::Up(worker), None);
+            state.on(now, Event::Up(worker), None);
         });
     }
 
     /// A worker has answered its call: the next one, if one waits.
     pub(crate) fn turn(&self, now: Instant, worker: WorkerId) -> Option<Assignment> {
-        self.with(|state| {
+        self.with(now, |state| {
             // A worker that was killed in the meantime takes no more calls.
             let staff = state.staff.get_mut(&worker).filter(|staff| staff.killed.is_none())?;
             let done = staff.call.take();
@@ -161,20 +166,24 @@ impl RunQueue {
 
     /// A worker could not make its instance and goes. The call that it was given hears why.
     pub(crate) fn cannot_start(&self, worker: WorkerId, error: CallError) {
-        self.with(|state| state.cannot_start(worker, error));
+        let now = Instant::now();
+        self.with(now, |state| state.cannot_start(now, worker, error));
     }
 
     /// A worker is gone, and crashed if there is a reason.
     pub(crate) fn down(&self, worker: WorkerId, crash: Option<String>) {
-        self.with(|state| state.down(Instant::now(), worker, crash));
+        let now = Instant::now();
+        self.with(now, |state| state.down(now, worker, crash));
     }
 
     pub(super) fn caller_left(&self, call: &Arc<Call>) {
-        self.with(|state| state.caller_left(Instant::now(), call));
+        let now = Instant::now();
+        self.with(now, |state| state.caller_left(now, call));
     }
 
     pub(super) fn make_room(&self) {
-        self.with(|state| state.on(Instant::now(), Event::Spare, None));
+        let now = Instant::now();
+        self.with(now, |state| state.on(now, Event::Spare, None));
     }
 
     pub(super) fn look(&self) -> PoolNode {
@@ -188,12 +197,13 @@ impl RunQueue {
 
     /// The time of the alarm has come.
     pub(super) fn tick(&self) {
-        self.with(|state| state.tick(Instant::now()));
+        let now = Instant::now();
+        self.with(now, |state| state.tick(now));
     }
 
     /// Takes no more calls; those that wait or run answer `unavailable`. The workers are left to the supervisor.
     pub(super) fn close(&self) {
-        let (waiting, staff) = self.with(|state| {
+        let (waiting, staff) = self.with(Instant::now(), |state| {
             state.is_closed = true;
             (std::mem::take(&mut state.waiting), std::mem::take(&mut state.staff))
         });
@@ -204,10 +214,10 @@ impl RunQueue {
     }
 
     /// Does something with the lock held, and without it what follows.
-    fn with<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
+    fn with<R>(&self, now: Instant, act: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.lock();
         let result = act(&mut state);
-        state.settle();
+        state.settle(now);
         let (woken, rings) = (std::mem::take(&mut state.woken), std::mem::take(&mut state.rings));
         drop(state);
         woken.into_iter().for_each(Waker::wake);
@@ -257,11 +267,21 @@ impl State {
     }
 
     /// What is left to do before the lock is free: the metrics, and the alarm.
-    fn settle(&mut self) {
-        let census = (self.pool.waiting(), self.pool.census());
-        if census != self.shown {
-            self.shown = census;
-            self.parts.metrics.census(census.0, census.1);
+    fn settle(&mut self, now: Instant) {
+        let (waiting, at, workers) = self.shown;
+        if self.pool.census() != workers {
+            self.shown.2 = self.pool.census();
+            self.parts.metrics.workers(self.shown.2);
+        }
+        if self.pool.waiting() != waiting {
+            // Under load this changes with every call, and nobody looks so often.
+            match at.map(|at| at + SHOW_EVERY).filter(|next| *next > now) {
+                Some(later) => self.look_at(Some(later)),
+                None => {
+                    (self.shown.0, self.shown.1) = (self.pool.waiting(), Some(now));
+                    self.parts.metrics.waiting(self.shown.0);
+                }
+            }
         }
         self.look_at(self.pool.wake_at());
     }
@@ -307,14 +327,14 @@ impl State {
         self.waiting.remove(place)
     }
 
-    fn cannot_start(&mut self, worker: WorkerId, error: CallError) {
+    fn cannot_start(&mut self, now: Instant, worker: WorkerId, error: CallError) {
         tracing::warn!(function = %self.parts.id, %error, "no instance can be made");
         if let Some(call) = self.staff.remove(&worker).and_then(|staff| staff.call) {
             call.reply.send(Err(error.clone()));
         }
         self.parts.metrics.worker_ended(End::Instance);
         self.fault = Some(error.clone());
-        self.on(Instant::now(), Event::CannotStart(worker), Some(&error));
+        self.on(now, Event::CannotStart(worker), Some(&error));
     }
 
     fn down(&mut self, now: Instant, worker: WorkerId, crash: Option<String>) {
