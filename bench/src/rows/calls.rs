@@ -70,13 +70,13 @@ impl Row for Calls {
         };
         let fresh = self.call == Call::FreshGreet;
         let (tree, id) = Tree::of_one(lab, self.name, guest, pool(self.callers), reuse(fresh))?;
-        Ok(Box::new(Loops { tree, id, bare: Bare::new(guest)?, guest, fresh, callers: self.callers }))
+        Ok(Box::new(Loops { tree, id, bare: Bare::new(guest)?, guest, fresh, callers: std::env::var("CALLERS").ok().and_then(|c| c.parse().ok()).unwrap_or(self.callers) }))
     }
 }
 
 /// As many workers as threads, and room for every caller to wait.
 pub fn pool(callers: usize) -> PoolSpec {
-    PoolSpec::fixed(THREADS, THREADS * INSTANCES_PER_WORKER).with_buffer(callers)
+    PoolSpec::fixed(THREADS, THREADS).with_buffer(callers)
 }
 
 /// How many calls an instance serves: one, or any number.
