@@ -15,13 +15,14 @@ mod rounds;
 mod rows;
 mod table;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 
 use self::{
-    lab::Lab,
+    lab::{Lab, Pace},
     options::{Cli, Command},
+    rows::Wide,
 };
 
 // As the program `greenroom` has it; ours and the baseline share it.
@@ -42,6 +43,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::List => {
             println!("{}", table::of_rows(&rows::all()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Functions { count, millis } => {
+            let lab = Lab::new(Pace::QUICK, None)?;
+            println!("{}", Wide::start(&lab, count)?.per_second(Duration::from_millis(millis))?);
             Ok(ExitCode::SUCCESS)
         }
         Command::Peers => {

@@ -23,6 +23,14 @@ pub enum Command {
     All(All),
     /// Build what some rows compare with: the `wasmtime` program, in `target/peers`; takes some ten minutes
     Peers,
+    /// Print how many calls a second many functions take together
+    #[command(hide = true)]
+    Functions {
+        /// How many functions.
+        count: usize,
+        /// How long, in milliseconds.
+        millis: u64,
+    },
     /// Name the rows, what each measures, its baseline and its target
     List,
 }

@@ -7,6 +7,7 @@ mod one_caller;
 
 use std::time::Duration;
 
+pub use self::functions::Wide;
 use crate::lab::Lab;
 
 /// Something that is measured, for one figure or for several that come from the same rounds.
