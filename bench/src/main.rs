@@ -10,9 +10,11 @@ mod load;
 mod options;
 mod ours;
 mod peers;
+mod plots;
 mod report;
 mod rounds;
 mod rows;
+mod sweeps;
 mod table;
 
 use std::{process::ExitCode, time::Duration};
@@ -22,7 +24,7 @@ use clap::Parser;
 use self::{
     lab::{Lab, Pace},
     options::{Cli, Command},
-    rows::Wide,
+    rows::functions,
 };
 
 // As the program `greenroom` has it; ours and the baseline share it.
@@ -47,7 +49,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Functions { count, millis } => {
             let lab = Lab::new(Pace::QUICK, None)?;
-            println!("{}", Wide::start(&lab, count)?.per_second(Duration::from_millis(millis))?);
+            let found = functions::here(&lab, count, Duration::from_millis(millis))?;
+            println!("{}", serde_json::to_string(&found)?);
             Ok(ExitCode::SUCCESS)
         }
         Command::Peers => {
@@ -65,6 +68,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             println!("{}", table::of_results(&results));
             if let Some(path) = &all.json {
                 report::write(path, &results)?;
+            }
+            if let Some(directory) = &all.plots {
+                plots::draw(directory, &sweeps::all(&lab)?)?;
             }
             let failed = results.iter().any(|result| result.outcome.is_failed());
             Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })

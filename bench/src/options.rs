@@ -58,6 +58,9 @@ pub struct All {
     /// Write the results to this file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub json: Option<PathBuf>,
+    /// Measure what the plots of docs/performance.md show, too, and draw them into this folder
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub plots: Option<PathBuf>,
     /// The `wasmtime` that is the peer, if not that of `greenroom-bench peers`
     #[arg(long, value_name = "PATH", env = "WASMTIME", value_hint = ValueHint::FilePath)]
     pub wasmtime: Option<PathBuf>,

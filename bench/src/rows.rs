@@ -1,13 +1,12 @@
 //! The rows: what each is, and the list of all. One file per family.
 
-mod calls;
-mod functions;
-mod loops;
+pub mod calls;
+pub mod functions;
+pub mod loops;
 mod one_caller;
 
 use std::time::Duration;
 
-pub use self::functions::Wide;
 use crate::lab::Lab;
 
 /// Something that is measured, for one figure or for several that come from the same rounds.
