@@ -13,6 +13,7 @@ pub mod http;
 mod kinds;
 mod path;
 mod placeholder;
+mod places;
 mod raw;
 mod schema;
 mod shape;
@@ -75,13 +76,13 @@ pub struct Entry {
 ///
 /// Its `Debug` output names entries only: fields may hold values of placeholders.
 pub struct Registry {
-    functions: Vec<FunctionSpec>,
-    processes: Vec<ProcessSpec>,
+    functions: Box<[FunctionSpec]>,
+    processes: Box<[ProcessSpec]>,
     commands: Vec<Command>,
     servers: Vec<http::ServerSpec>,
-    entries: Vec<Entry>,
+    entries: Box<[Entry]>,
     environment: Environment,
-    index: raw::Index,
+    places: places::Places,
 }
 
 impl Registry {
@@ -130,12 +131,14 @@ impl Registry {
 
         let mut commands: Vec<_> = runnable.processes.iter().filter_map(|process| process.command.clone()).collect();
         commands.sort_by(|a, b| a.name.cmp(&b.name));
-        let processes: Vec<_> = runnable.processes.into_iter().map(|process| process.spec).collect();
-        let functions: Vec<_> = runnable.functions.into_iter().map(|function| function.spec).collect();
+        // Boxed, because a `Vec` made in place would keep the room of what it was made from.
+        let processes: Box<[_]> = runnable.processes.into_iter().map(|process| process.spec).collect();
+        let functions: Box<[_]> = runnable.functions.into_iter().map(|function| function.spec).collect();
         let validate::Http { servers, summaries: served } = runnable.http;
         let entries = summaries(&index, &functions, &processes, &commands, served);
         let environment = expanded.environment;
-        (Self { functions, processes, commands, servers, entries, environment, index }, out)
+        let places = places::Places::of(&index);
+        (Self { functions, processes, commands, servers, entries, environment, places }, out)
     }
 
     /// The functions whose entries are sound, in the order of ids.
@@ -189,9 +192,9 @@ impl Registry {
         severity: Severity,
     ) -> Diagnostic {
         let mut diagnostic = Diagnostic::new(severity, message).of(Some(id), field);
-        if let Some(entry) = self.index.find(id).and_then(|number| self.index.entries.get(number)) {
-            let span = path::span_of(&entry.node, field).unwrap_or_else(|| entry.name_span.clone());
-            diagnostic = diagnostic.at(&entry.file, span, "");
+        let entry = self.entries.binary_search_by(|entry| entry.id.cmp(id)).ok();
+        if let Some((file, span)) = entry.and_then(|entry| self.places.find(entry, field)) {
+            diagnostic = diagnostic.at(file, span, "");
         }
         if let Some(help) = help {
             diagnostic.help(help);
@@ -214,7 +217,7 @@ fn summaries(
     processes: &[ProcessSpec],
     commands: &[Command],
     mut served: HashMap<FunctionId, String>,
-) -> Vec<Entry> {
+) -> Box<[Entry]> {
     let word = |id: &FunctionId| {
         let command = commands.iter().find(|command| command.process == *id);
         command.map_or_else(|| "process".to_owned(), |command| format!("command {}", command.name))

@@ -1,18 +1,20 @@
 //! Every metric: its name, unit and labels. Whoever observes something calls a method here; nobody else names a metric.
 //!
 //! Only the [`metrics`] facade is used: no recorder is installed. Handles are taken once per function, so a recorder must
-//! be installed before the runtime starts. Durations are seconds, sizes bytes.
+//! be installed before the runtime starts. A function that was never used has one series, its `ok` calls; the others come
+//! with its first use, because a registry may have thousands of functions and few of them be busy. Durations are seconds,
+//! sizes bytes.
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use metrics::{
-    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Counter, Gauge, Histogram, Label, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
 use crate::{
@@ -79,7 +81,16 @@ pub(crate) enum Restart {
 
 /// The metrics of one function.
 pub(crate) struct FunctionMetrics {
+    function: Arc<str>,
     ok: Counter,
+    series: OnceLock<Box<Series>>,
+    memory_now: AtomicU64,
+    restarted: [AtomicU64; 3],
+    last_error: Mutex<Option<(Instant, CallError)>>,
+}
+
+/// What a function has beside its `ok` calls, from its first use on.
+struct Series {
     errors: [Counter; ErrorKind::ALL.len()],
     call_duration: Histogram,
     queue_wait: Histogram,
@@ -93,36 +104,50 @@ pub(crate) struct FunctionMetrics {
     kill_lateness: Histogram,
     restarts: [Counter; 3],
     memory: Gauge,
-    memory_now: AtomicU64,
-    restarted: [AtomicU64; 3],
-    last_error: Mutex<Option<(Instant, CallError)>>,
 }
 
-impl FunctionMetrics {
-    pub(crate) fn new(function: &str) -> Self {
-        let label = |name: &'static str, key: &'static str, value: &'static str| counter!(name, "function" => function.to_owned(), key => value);
-        let one = |name: &'static str| counter!(name, "function" => function.to_owned());
-        let state =
-            |name: &'static str, state: &'static str| gauge!(name, "function" => function.to_owned(), "state" => state);
+impl Series {
+    fn new(function: &Arc<str>) -> Self {
+        let labels = |key: &'static str, value: &'static str| {
+            [Label::new("function", function.clone()), Label::from_static_parts(key, value)]
+        };
+        let label =
+            |name: &'static str, key: &'static str, value: &'static str| counter!(name, labels(key, value).iter());
+        let state = |name: &'static str, state: &'static str| gauge!(name, labels("state", state).iter());
+        let one = |name: &'static str| counter!(name, "function" => function.clone());
         Self {
-            ok: label(CALLS, "outcome", "ok"),
             errors: ErrorKind::ALL.map(|kind| label(CALLS, "outcome", kind.name())),
-            call_duration: histogram!(CALL_DURATION, "function" => function.to_owned()),
-            queue_wait: histogram!(QUEUE_WAIT, "function" => function.to_owned()),
-            queue_depth: gauge!(QUEUE_DEPTH, "function" => function.to_owned()),
+            call_duration: histogram!(CALL_DURATION, "function" => function.clone()),
+            queue_wait: histogram!(QUEUE_WAIT, "function" => function.clone()),
+            queue_depth: gauge!(QUEUE_DEPTH, "function" => function.clone()),
             workers: ["starting", "idle", "running"].map(|name| state(WORKERS, name)),
             ends: End::ALL.map(|(_, name)| label(WORKER_ENDS, "reason", name)),
             instances_ready: state(INSTANCES, "ready"),
             instances_running: state(INSTANCES, "running"),
             instances_made: one(INSTANCES_MADE),
             instances_failed: one(INSTANCES_FAILED),
-            kill_lateness: histogram!(KILL_LATENESS, "function" => function.to_owned()),
+            kill_lateness: histogram!(KILL_LATENESS, "function" => function.clone()),
             restarts: ["worker", "dispatcher", "supervisor"].map(|actor| label(RESTARTS, "actor", actor)),
-            memory: gauge!(GUEST_MEMORY, "function" => function.to_owned()),
+            memory: gauge!(GUEST_MEMORY, "function" => function.clone()),
+        }
+    }
+}
+
+impl FunctionMetrics {
+    pub(crate) fn new(function: &str) -> Self {
+        let function = Arc::<str>::from(function);
+        Self {
+            ok: counter!(CALLS, "function" => function.clone(), "outcome" => "ok"),
+            function,
+            series: OnceLock::new(),
             memory_now: AtomicU64::new(0),
             restarted: [const { AtomicU64::new(0) }; 3],
             last_error: Mutex::new(None),
         }
+    }
+
+    fn series(&self) -> &Series {
+        self.series.get_or_init(|| Box::new(Series::new(&self.function)))
     }
 
     /// A call had its answer.
@@ -130,7 +155,7 @@ impl FunctionMetrics {
         match outcome {
             Ok(()) => self.ok.increment(1),
             Err(error) => {
-                self.errors[error.kind() as usize].increment(1);
+                self.series().errors[error.kind() as usize].increment(1);
                 self.remember(error);
             }
         }
@@ -160,33 +185,37 @@ impl FunctionMetrics {
 
     /// A worker started a call that had waited this long.
     pub(crate) fn started(&self, waited: Duration) {
-        self.queue_wait.record(waited.as_secs_f64());
+        self.series().queue_wait.record(waited.as_secs_f64());
     }
 
     /// A call ran for this long on its worker, and ended well, badly or by being killed.
     pub(crate) fn ran(&self, ran: Duration) {
-        self.call_duration.record(ran.as_secs_f64());
+        self.series().call_duration.record(ran.as_secs_f64());
     }
 
     /// Calls that wait, and workers that start, idle and run, now.
     pub(crate) fn census(&self, waiting: usize, workers: [usize; 3]) {
-        self.queue_depth.set(waiting as f64);
-        for (gauge, count) in self.workers.iter().zip(workers) {
+        if waiting == 0 && workers == [0; 3] && self.series.get().is_none() {
+            return;
+        }
+        let series = self.series();
+        series.queue_depth.set(waiting as f64);
+        for (gauge, count) in series.workers.iter().zip(workers) {
             gauge.set(count as f64);
         }
     }
 
     pub(crate) fn worker_ended(&self, end: End) {
-        self.ends[end as usize].increment(1);
+        self.series().ends[end as usize].increment(1);
     }
 
     /// A worker was dead this long after it should have been.
     pub(crate) fn kill_lateness(&self, late: Duration) {
-        self.kill_lateness.record(late.as_secs_f64());
+        self.series().kill_lateness.record(late.as_secs_f64());
     }
 
     pub(crate) fn restarted(&self, what: Restart) {
-        self.restarts[what as usize].increment(1);
+        self.series().restarts[what as usize].increment(1);
         self.restarted[what as usize].fetch_add(1, Ordering::Relaxed);
     }
 
@@ -201,25 +230,25 @@ impl FunctionMetrics {
     }
 
     pub(crate) fn instance_failed(&self) {
-        self.instances_failed.increment(1);
+        self.series().instances_failed.increment(1);
     }
 
     /// An instance was made; it counts until the guard is dropped.
-    pub(crate) fn instance_made(self: &std::sync::Arc<Self>) -> LiveInstance {
-        self.instances_made.increment(1);
-        self.instances_ready.increment(1.0);
+    pub(crate) fn instance_made(self: &Arc<Self>) -> LiveInstance {
+        self.series().instances_made.increment(1);
+        self.series().instances_ready.increment(1.0);
         LiveInstance { metrics: self.clone(), running: false, memory: 0 }
     }
 
     fn memory_moved(&self, from: u64, to: u64) {
         let before = self.memory_now.fetch_add(to.wrapping_sub(from), Ordering::Relaxed);
-        self.memory.set(before.wrapping_add(to).wrapping_sub(from) as f64);
+        self.series().memory.set(before.wrapping_add(to).wrapping_sub(from) as f64);
     }
 }
 
 /// One live instance, as the gauges count it.
 pub(crate) struct LiveInstance {
-    metrics: std::sync::Arc<FunctionMetrics>,
+    metrics: Arc<FunctionMetrics>,
     running: bool,
     memory: u64,
 }
@@ -231,9 +260,10 @@ impl LiveInstance {
             return;
         }
         self.running = running;
+        let series = self.metrics.series();
         let (from, to) = match running {
-            true => (&self.metrics.instances_ready, &self.metrics.instances_running),
-            false => (&self.metrics.instances_running, &self.metrics.instances_ready),
+            true => (&series.instances_ready, &series.instances_running),
+            false => (&series.instances_running, &series.instances_ready),
         };
         from.decrement(1.0);
         to.increment(1.0);
@@ -249,7 +279,7 @@ impl LiveInstance {
 impl Drop for LiveInstance {
     fn drop(&mut self) {
         self.running(false);
-        self.metrics.instances_ready.decrement(1.0);
+        self.metrics.series().instances_ready.decrement(1.0);
         self.memory(0);
     }
 }

@@ -16,7 +16,7 @@ impl GuestThreads {
             .thread_name("greenroom-guest")
             // Guests yield at each tick of the engine's clock. Looking at timers and sockets at each of these turns
             // keeps a guest that sleeps from waiting behind guests that compute.
-            .event_interval(1)
+            .event_interval(4)
             .enable_all()
             .build()?;
         Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime), count })

@@ -125,7 +125,7 @@ impl<'lab> Tree<'lab> {
 
     /// Has so many callers call one function in a closed loop.
     pub fn in_a_loop(&self, id: &FunctionId, guest: Guest, callers: usize, time: Duration) -> anyhow::Result<Counted> {
-        load::tasks(self.lab, callers, time, |mut window| {
+        load::tasks_on(self.lab, Some(&self.runtime), callers, time, |mut window| {
             let (runtime, id) = (self.runtime.clone(), id.clone());
             async move {
                 while window.is_open() {

@@ -26,6 +26,8 @@ pub(super) struct RawEntry {
     /// `None` for a kind that is not known, when such are allowed.
     pub(super) kind: Option<&'static Kind>,
     pub(super) file: Arc<SourceFile>,
+    /// Which of the file's entries it is.
+    pub(super) item: u32,
     /// Where the name stands.
     pub(super) name_span: Range<usize>,
     pub(super) node: Arc<Node>,
@@ -93,12 +95,9 @@ impl Index {
         allow_unknown_kinds: bool,
         out: &mut Diagnostics,
     ) {
-        let items = match &root.value {
-            Value::List(items) => Some(items.as_slice()),
-            Value::Map(_) => {
-                check_header(file, root, out);
-                root.get("entries").map(|entries| entries.items())
-            }
+        match &root.value {
+            Value::List(_) => {}
+            Value::Map(_) => check_header(file, root, out),
             Value::Scalar(_) => {
                 let mut scope = Scope::of_file(file, out);
                 scope
@@ -108,10 +107,10 @@ impl Index {
                         format!("a registry file is a mapping, not {}", root.described()),
                     )
                     .help("write `entries:` and a list of entries below it");
-                None
+                return;
             }
-        };
-        let Some(items) = items else { return };
+        }
+        let items = items(root);
         let Some(namespace) = namespace(file, root, !items.is_empty(), out) else { return };
         for (number, item) in items.iter().enumerate() {
             self.add_entry(file, &namespace, number, item, allow_unknown_kinds, out);
@@ -170,7 +169,9 @@ impl Index {
             return;
         };
         self.by_id.insert(id.clone(), self.entries.len());
-        self.entries.push(RawEntry { id, kind_name, kind, file: Arc::clone(file), name_span, node: Arc::clone(node) });
+        // A file is bounded far below what would not fit.
+        let (file, item, node) = (Arc::clone(file), number as u32, Arc::clone(node));
+        self.entries.push(RawEntry { id, kind_name, kind, file, item, name_span, node });
         self.failed.push(repeated);
     }
 
@@ -220,6 +221,14 @@ impl Index {
             }
         }
         Some((text.to_owned(), kind))
+    }
+}
+
+/// The entries of a file, sound or not.
+pub(super) fn items(root: &Node) -> &[Arc<Node>] {
+    match &root.value {
+        Value::Map(_) => root.get("entries").map(|entries| entries.items()).unwrap_or_default(),
+        _ => root.items(),
     }
 }
 

@@ -319,6 +319,24 @@ fn later_stages_turn_faults_into_diagnostics_at_the_field() {
 }
 
 #[test]
+fn a_fault_that_is_found_later_is_shown_in_the_file_that_has_the_entry() {
+    let root = Root::with(WAT);
+    root.write(
+        "a/list.yaml",
+        "# A list is entries, too.\n- {name: x, kind: registry.entry}\n- name: y\n  kind: registry.entry\n",
+    );
+    let registry = root.sound();
+    let at = |of: &str, field: &str| {
+        let diagnostic = registry.diagnose(&id(of), field, "no", None, Severity::Error);
+        let file = serde_json::to_value(&diagnostic).unwrap()["file"].as_str().unwrap().to_owned();
+        (file.rsplit('/').next().unwrap().to_owned(), diagnostic.position().unwrap())
+    };
+    assert_eq!(at("a:y", "kind"), ("list.yaml".to_owned(), (4, 9)));
+    assert_eq!(at("a:x", "method"), ("list.yaml".to_owned(), (2, 10)));
+    assert_eq!(at("myns:f", "method"), ("_index.yaml".to_owned(), (5, 13)));
+}
+
+#[test]
 fn diagnostics_are_also_json() {
     let root = Root::with(&format!("{WAT}    pool: {{tpye: lazy}}\n"));
     let (_, diagnostics) = root.read();

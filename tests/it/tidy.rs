@@ -26,7 +26,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("executor", &["call"]),
     ("wasm", &["call", "executor", "spec", "metrics"]),
     ("dispatcher", &["call", "executor", "metrics", "pool", "spec", "tree"]),
-    ("worker", &["call", "executor", "metrics", "pool", "spec"]),
+    ("worker", &["call", "dispatcher", "executor", "metrics", "pool", "spec"]),
     ("directory", &["call", "dispatcher", "executor", "metrics", "spec"]),
     ("exchange", &["call", "directory", "executor", "spec"]),
     ("function", &["directory", "dispatcher", "executor", "metrics", "pool", "spec", "threads", "worker"]),
@@ -57,13 +57,13 @@ const BACK: [(&str, &[&str]); 5] = [
     // A spec may hold an executor of the embedder's own.
     ("spec", &["executor::Executor"]),
     // The reply cell: room in the gate comes back, and the call is counted, with the answer.
-    ("call", &["dispatcher::Permit", "metrics::FunctionMetrics", "pool::CallId"]),
+    ("call", &["dispatcher::Permit", "metrics::FunctionMetrics"]),
     // What the values of a call must be, which is a type of WIT.
     ("executor", &["wasm::Signature"]),
-    // The messages by which a dispatcher speaks to its supervisor and its workers, and what it reads of the latter.
-    ("dispatcher", &["function::FunctionMessage", "worker::Assignment", "worker::Pulse", "worker::WorkerMessage"]),
-    // The messages by which a worker answers, and the way to ask all functions for room.
-    ("worker", &["dispatcher::CallMessage", "directory::Directory"]),
+    // The message by which a run queue asks its supervisor for workers, and what it reads of them.
+    ("dispatcher", &["function::FunctionMessage", "worker::Pulse"]),
+    // The way to ask all functions for room.
+    ("worker", &["directory::Directory"]),
 ];
 
 /// A source file: its path below the repository, and what is in it.

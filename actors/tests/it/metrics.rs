@@ -93,6 +93,30 @@ async fn n_calls_of_every_outcome_are_read_back_as_exactly_n() {
     );
 }
 
+#[tokio::test]
+async fn a_function_has_one_series_until_its_first_call_and_then_all() {
+    let (gate, metrics) = (Gate::new(), metrics());
+    let builder = gate.builder("metrics-idle");
+    let builder = builder.function(lab("m:idle", "add", PoolSpec::lazy(1)));
+    let runtime = builder.function(lab("m:warm", "add", PoolSpec::fixed(1, 1))).start().await.unwrap();
+    let series = |function: &str| {
+        let label = format!("{{function=\"{function}\"");
+        metrics.text().lines().filter(|line| line.contains(&label)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(series("m:idle"), ["greenroom_calls_total{function=\"m:idle\",outcome=\"ok\"} 0"]);
+    assert!(series("m:warm").len() > 30, "one whose workers are there from the start is seen from the start");
+    runtime.call::<i32>("m:idle", (1, 2)).await.unwrap();
+    let found = series("m:idle");
+    for series in [
+        "greenroom_calls_total{function=\"m:idle\",outcome=\"ok\"} 1",
+        "greenroom_calls_total{function=\"m:idle\",outcome=\"timeout\"} 0",
+        "greenroom_worker_ends_total{function=\"m:idle\",reason=\"crash\"} 0",
+        "greenroom_kill_lateness_seconds_count{function=\"m:idle\"} 0",
+    ] {
+        assert!(found.iter().any(|found| found == series), "no {series} in {found:#?}");
+    }
+}
+
 /// How many observations a histogram of a function has.
 fn histogram_count(text: &str, name: &str, function: &str) -> f64 {
     let line = format!("{name}_count{{function=\"{function}\"}} ");

@@ -121,8 +121,8 @@ fn a_run_logs_what_it_started_serves_metrics_and_stops_on_sigterm() {
     assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("text/plain; version=0.0.4"), "{head}");
     let scrape = Scrape::parse(body.lines().map(|line| Ok(line.to_owned()))).unwrap();
     assert!(scrape.docs.contains_key("greenroom_calls_total"), "{body}");
-    let workers = scrape.samples.iter().filter(|sample| sample.metric == "greenroom_workers").collect::<Vec<_>>();
-    assert!(workers.iter().any(|sample| sample.labels.get("function") == Some("myns:answer")), "{body}");
+    let calls = scrape.samples.iter().filter(|sample| sample.metric == "greenroom_calls_total").collect::<Vec<_>>();
+    assert!(calls.iter().any(|sample| sample.labels.get("function") == Some("myns:answer")), "{body}");
 
     assert!(request(&address, "GET /").0.starts_with("HTTP/1.1 404 "));
     let (head, _) = request(&address, "PUT /metrics");
