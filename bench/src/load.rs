@@ -90,10 +90,18 @@ pub fn tasks<C, F>(lab: &Lab, callers: usize, time: Duration, caller: C) -> anyh
 where
     C: Fn(Window) -> F,
     F: Future<Output = anyhow::Result<Window>> + Send + 'static,
-{ tasks_on(lab, None, callers, time, caller) }
+{
+    tasks_on(lab, None, callers, time, caller)
+}
 
 /// x
-pub fn tasks_on<C, F>(lab: &Lab, on: Option<&greenroom_actors::Runtime>, callers: usize, time: Duration, caller: C) -> anyhow::Result<Counted>
+pub fn tasks_on<C, F>(
+    lab: &Lab,
+    on: Option<&greenroom_actors::Runtime>,
+    callers: usize,
+    time: Duration,
+    caller: C,
+) -> anyhow::Result<Counted>
 where
     C: Fn(Window) -> F,
     F: Future<Output = anyhow::Result<Window>> + Send + 'static,
@@ -103,8 +111,13 @@ where
         let mut tasks = JoinSet::new();
         for _ in 0..callers {
             match on {
-                Some(runtime) if std::env::var_os("NEAR").is_some() => { let t = runtime.spawn_beside(caller(window(&phase))); tasks.spawn(async move { t.await.expect("x") }); }
-                _ => { tasks.spawn(caller(window(&phase))); }
+                Some(runtime) if std::env::var_os("NEAR").is_some() => {
+                    let t = runtime.spawn_beside(caller(window(&phase)));
+                    tasks.spawn(async move { t.await.expect("x") });
+                }
+                _ => {
+                    tasks.spawn(caller(window(&phase)));
+                }
             }
         }
         tokio::time::sleep(time / UNCOUNTED_PART).await;

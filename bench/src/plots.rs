@@ -7,7 +7,7 @@ use plotters::{
     coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter},
     prelude::{
         ChartBuilder, Circle, Color, IntoDrawingArea, IntoLogRange, IntoTextStyle, LineSeries, PathElement, RGBColor,
-        SVGBackend, SeriesLabelPosition, TRANSPARENT,
+        SVGBackend, TRANSPARENT, Text,
     },
 };
 
@@ -37,7 +37,13 @@ pub struct Line {
     pub points: Vec<(f64, f64)>,
 }
 
-const SIZE: (u32, u32) = (720, 400);
+const SIZE: (u32, u32) = (860, 380);
+
+/// What is right of the plot names its lines.
+const PLOT_WIDTH: u32 = 620;
+
+const LEGEND_TOP: i32 = 56;
+const LEGEND_LINE: i32 = 22;
 
 /// Text and axes.
 const GREY: RGBColor = RGBColor(125, 133, 144);
@@ -85,10 +91,11 @@ impl Plot {
         Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
     {
         let area = SVGBackend::with_string(text, SIZE).into_drawing_area();
+        let (plot, legend) = area.split_horizontally(PLOT_WIDTH);
         let places = || self.lines.iter().flat_map(|line| &line.points).map(|point| point.0);
         let x = places().fold(f64::INFINITY, f64::min)..places().fold(0.0, f64::max) * 1.05;
         let label = || ("sans-serif", 13).into_text_style(&area).color(&GREY);
-        let mut chart = ChartBuilder::on(&area)
+        let mut chart = ChartBuilder::on(&plot)
             .caption(self.title, ("sans-serif", 18).into_text_style(&area).color(&GREY))
             .margin(12)
             .x_label_area_size(44)
@@ -105,13 +112,14 @@ impl Plot {
             .bold_line_style(GREY.mix(0.25))
             .light_line_style(TRANSPARENT)
             .draw()?;
-        for (line, colour) in self.lines.iter().zip(COLOURS.into_iter().cycle()) {
+        for (index, (line, colour)) in self.lines.iter().zip(COLOURS.into_iter().cycle()).enumerate() {
             let points = || line.points.iter().copied().filter(|(_, y)| y.is_finite());
-            let legend = move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2));
-            chart.draw_series(LineSeries::new(points(), colour.stroke_width(2)))?.label(&line.name).legend(legend);
+            chart.draw_series(LineSeries::new(points(), colour.stroke_width(2)))?;
             chart.draw_series(points().map(|point| Circle::new(point, 3, colour.filled())))?;
+            let y = LEGEND_TOP + LEGEND_LINE * i32::try_from(index)?;
+            legend.draw(&PathElement::new([(4, y), (22, y)], colour.stroke_width(2)))?;
+            legend.draw(&Text::new(line.name.clone(), (28, y - LEGEND_LINE / 3), label()))?;
         }
-        chart.configure_series_labels().position(SeriesLabelPosition::LowerRight).label_font(label()).draw()?;
         area.present()?;
         Ok(())
     }
