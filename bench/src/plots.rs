@@ -11,8 +11,6 @@ use plotters::{
     },
 };
 
-use crate::table;
-
 /// Values along a number of callers, functions, or whatever there is more and more of.
 #[derive(Debug)]
 pub struct Plot {
@@ -93,6 +91,9 @@ impl Plot {
         let area = SVGBackend::with_string(text, SIZE).into_drawing_area();
         let (plot, legend) = area.split_horizontally(PLOT_WIDTH);
         let places = || self.lines.iter().flat_map(|line| &line.points).map(|point| point.0);
+        // Ticks are where the points are.
+        let steps = self.lines.iter().flat_map(|line| line.points.windows(2)).map(|two| two[1].0 / two[0].0);
+        let base = steps.fold(10.0, f64::min);
         let x = places().fold(f64::INFINITY, f64::min)..places().fold(0.0, f64::max) * 1.05;
         let label = || ("sans-serif", 13).into_text_style(&area).color(&GREY);
         let mut chart = ChartBuilder::on(&plot)
@@ -100,13 +101,13 @@ impl Plot {
             .margin(12)
             .x_label_area_size(44)
             .y_label_area_size(68)
-            .build_cartesian_2d(x.log_scale(), y)?;
+            .build_cartesian_2d(x.log_scale().base(base), y)?;
         chart
             .configure_mesh()
             .x_desc(self.x)
             .y_desc(self.y)
-            .x_label_formatter(&|value| table::number(*value))
-            .y_label_formatter(&|value| table::number(*value))
+            .x_label_formatter(&|value| tick(*value))
+            .y_label_formatter(&|value| tick(*value))
             .label_style(label())
             .axis_style(GREY)
             .bold_line_style(GREY.mix(0.25))
@@ -122,6 +123,15 @@ impl Plot {
         }
         area.present()?;
         Ok(())
+    }
+}
+
+/// A round number, as short as it goes.
+fn tick(value: f64) -> String {
+    match value {
+        ..1e4 => format!("{}", (value * 1e3).round() / 1e3),
+        ..1e6 => format!("{} k", (value / 1e2).round() / 10.0),
+        _ => format!("{} M", (value / 1e5).round() / 10.0),
     }
 }
 
