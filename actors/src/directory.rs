@@ -11,6 +11,7 @@ use std::{
 use dashmap::DashMap;
 pub(crate) use entry::{Entry, Running};
 use futures::future::BoxFuture;
+use rustc_hash::FxBuildHasher;
 use serde_json::Value;
 
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
 /// The functions of one runtime. A function whose dispatcher starts again takes the place of its old entry.
 #[derive(Default)]
 pub(crate) struct Directory {
-    entries: DashMap<FunctionId, Arc<Entry>>,
+    entries: DashMap<FunctionId, Arc<Entry>, FxBuildHasher>,
     room_asked: Mutex<Option<Instant>>,
 }
 

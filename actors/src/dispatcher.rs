@@ -9,13 +9,14 @@ mod call;
 mod clock;
 mod deadlines;
 mod gate;
+mod lanes;
 mod look;
 mod message;
 mod queue;
 
 use std::{sync::Arc, time::Instant};
 
-pub(crate) use call::{Assignment, Call};
+pub(crate) use call::{Assignment, Call, CallId};
 use clock::Clock;
 pub(crate) use gate::{Gate, Permit};
 pub use message::CallMessage;
@@ -98,7 +99,7 @@ impl DispatcherState {
             Ok((args, permit)) => {
                 let (span, options) = trace::begin(&parts.id, options);
                 let reply = Reply::new(Port::Actor(port), permit, parts.metrics.clone(), span);
-                let call = Call::new(&options, Instant::now(), reply).asked();
+                let call = Call::new(options, Instant::now(), reply).asked();
                 parts.queue.push(Arc::new(call), args);
             }
             Err(error) => {

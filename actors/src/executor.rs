@@ -40,6 +40,12 @@ pub trait Executor: Send + Sync + 'static {
         Box::pin(async { Ok(Reservation::default()) })
     }
 
+    /// Whether somebody may be waiting for a place. While nobody is, an instance may take the place of the one before it.
+    /// Default is false.
+    fn is_crowded(&self) -> bool {
+        false
+    }
+
     /// Makes one instance, ready for a call. Runs on a guest thread; dropping the future gives up and frees what was made.
     ///
     /// # Errors

@@ -193,14 +193,14 @@ impl FunctionMetrics {
         self.series().call_duration.record(ran.as_secs_f64());
     }
 
-    /// Calls that wait, and workers that start, idle and run, now.
-    pub(crate) fn census(&self, waiting: usize, workers: [usize; 3]) {
-        if waiting == 0 && workers == [0; 3] && self.series.get().is_none() {
-            return;
-        }
-        let series = self.series();
-        series.queue_depth.set(waiting as f64);
-        for (gauge, count) in series.workers.iter().zip(workers) {
+    /// Calls that wait for a worker, now.
+    pub(crate) fn waiting(&self, calls: usize) {
+        self.series().queue_depth.set(calls as f64);
+    }
+
+    /// Workers that start, idle and run, now.
+    pub(crate) fn workers(&self, by_state: [usize; 3]) {
+        for (gauge, count) in self.series().workers.iter().zip(by_state) {
             gauge.set(count as f64);
         }
     }
@@ -269,8 +269,16 @@ impl LiveInstance {
         to.increment(1.0);
     }
 
+    /// Another instance takes the place of this one.
+    pub(crate) fn replaced(&mut self) {
+        self.metrics.series().instances_made.increment(1);
+    }
+
     /// The instance has this much linear memory.
     pub(crate) fn memory(&mut self, bytes: u64) {
+        if self.memory == bytes {
+            return;
+        }
         self.metrics.memory_moved(self.memory, bytes);
         self.memory = bytes;
     }

@@ -1,6 +1,6 @@
 //! How a pool behaves: a plain state machine, events in, commands out.
 //!
-//! It decides which call runs on which worker, and when workers come and go. It has no clock, no I/O and no actors: the
+//! It decides which workers run calls, and when workers come and go. It has no clock, no I/O and no actors: the
 //! dispatcher feeds it and carries out what it says, and tests simulate it. What tells the four kinds apart is only how
 //! many workers they want, so each kind is one small [`Bounds`]; queue, hand-out and degradation are written once, here.
 
@@ -20,10 +20,6 @@ use rustc_hash::FxHashMap;
 
 use crate::spec::Sizing;
 
-/// Names a call within its dispatcher. Later calls have greater ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct CallId(pub(crate) u64);
-
 /// Names a worker within its dispatcher. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct WorkerId(pub(crate) u64);
@@ -33,10 +29,10 @@ pub(crate) struct WorkerId(pub(crate) u64);
 pub(crate) enum Event {
     /// The function starts.
     Start,
-    /// A call was accepted and waits.
-    Arrived(CallId),
+    /// A call was accepted and waits. Of several idle workers, this one would rather have it, if it is idle.
+    Arrived { near: Option<WorkerId> },
     /// A waiting call was answered without having run.
-    Left(CallId),
+    Left,
     /// A spawned worker is ready for calls.
     Up(WorkerId),
     /// A worker has answered its call and takes the next.
@@ -58,10 +54,10 @@ pub(crate) enum Command {
     Spawn { worker: WorkerId, probe: bool },
     /// Stop this idle worker. It counts as gone already.
     Retire(WorkerId),
-    /// Run this call on this worker.
-    Run(CallId, WorkerId),
-    /// Answer this call with the reason why no instance can be made.
-    Fail(CallId),
+    /// Run a call that waits on this worker. Which one is the queue's business.
+    Run(WorkerId),
+    /// Answer all calls that wait with the reason why no instance can be made.
+    FailAll,
 }
 
 /// What running guests did since the last sample, summed over workers.
@@ -73,6 +69,17 @@ pub(crate) struct Load {
     pub(crate) asleep: Duration,
 }
 
+/// What a pool tells its bounds from time to time while it has calls.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sample {
+    /// What the guests did since the last sample.
+    pub(crate) load: Load,
+    /// The most workers that ran calls at once since then.
+    pub(crate) busy: usize,
+    /// How long ago that was.
+    pub(crate) elapsed: Duration,
+}
+
 /// How many workers a kind of pool wants. The only thing in which the kinds differ.
 pub(crate) trait Bounds: Send {
     /// Workers that are kept whatever happens.
@@ -81,16 +88,22 @@ pub(crate) trait Bounds: Send {
     /// Workers at most, now.
     fn ceiling(&self) -> usize;
 
+    /// Workers that are enough for what was called lately, when at most `busy` ran at once since the last sample. While
+    /// no call waits, idle ones beyond go at once. Default is as many as there are.
+    fn enough(&self, _busy: usize) -> usize {
+        usize::MAX
+    }
+
     /// How long a worker above the floor may be idle; `None` is for ever.
     fn idle_timeout(&self) -> Option<Duration>;
 
-    /// How often the pool wants to hear of the load while calls wait; `None` is never.
-    fn sample_every(&self) -> Option<Duration> {
+    /// How often a sample is wanted while calls wait, or only run; `None` is never.
+    fn sample_every(&self, _waiting: bool) -> Option<Duration> {
         None
     }
 
-    /// Takes a sample of the load.
-    fn sampled(&mut self, _load: Load) {}
+    /// Takes a sample.
+    fn sampled(&mut self, _sample: Sample) {}
 }
 
 /// The bounds of a pool of this shape, on a machine with this many guest threads.
@@ -109,7 +122,7 @@ pub(crate) fn bounds(sizing: Sizing, threads: usize) -> Box<dyn Bounds> {
 enum Worker {
     Starting,
     Idle,
-    Running(CallId),
+    Running,
 }
 
 /// Set while no instance can be made.
@@ -126,10 +139,13 @@ pub(crate) struct Pool {
     starting: usize,
     /// Idle workers, the longest idle first. The last is used first, so that the surplus at the front grows old.
     idle: VecDeque<(WorkerId, Instant)>,
-    /// Waiting calls in the order of arrival, which is that of their ids.
-    waiting: VecDeque<CallId>,
+    /// Calls that wait.
+    waiting: usize,
     degraded: Option<Degraded>,
+    /// When the last sample was taken; `None` while nothing is called.
     sampled_at: Option<Instant>,
+    /// The most workers that ran at once since then.
+    busy: usize,
     last_worker: u64,
 }
 
@@ -145,9 +161,10 @@ impl Pool {
             workers: FxHashMap::default(),
             starting: 0,
             idle: VecDeque::new(),
-            waiting: VecDeque::new(),
+            waiting: 0,
             degraded: None,
             sampled_at: None,
+            busy: 0,
             last_worker: 0,
         }
     }
@@ -157,14 +174,17 @@ impl Pool {
         match event {
             Event::Start => {}
             Event::Spare => self.spare(out),
-            Event::Arrived(call) => {
-                self.waiting.push_back(call);
-            }
-            Event::Left(call) => {
-                if let Ok(place) = self.waiting.binary_search(&call) {
-                    self.waiting.remove(place);
+            Event::Arrived { near } => {
+                self.waiting += 1;
+                if let Some(near) = near
+                    && self.workers.get(&near) == Some(&Worker::Idle)
+                    && let Some(place) = self.idle.iter().rposition(|(idle, _)| *idle == near)
+                {
+                    // The last is used first.
+                    self.idle.swap(place, self.idle.len() - 1);
                 }
             }
+            Event::Left => self.waiting = self.waiting.saturating_sub(1),
             Event::Up(worker) => {
                 if self.replace(worker, Worker::Idle) == Some(Worker::Starting) {
                     self.starting -= 1;
@@ -173,7 +193,7 @@ impl Pool {
                 }
             }
             Event::Idle(worker) => {
-                if matches!(self.replace(worker, Worker::Idle), Some(Worker::Running(_))) {
+                if matches!(self.replace(worker, Worker::Idle), Some(Worker::Running)) {
                     self.idle.push_back((worker, now));
                 }
             }
@@ -182,12 +202,7 @@ impl Pool {
                 self.forget(worker);
                 self.degrade(now);
             }
-            Event::Tick(load) => {
-                if self.bounds.sample_every().is_some() {
-                    self.bounds.sampled(load);
-                    self.sampled_at = Some(now);
-                }
-            }
+            Event::Tick(load) => self.sample(now, load),
         }
         self.settle(now, out);
     }
@@ -200,16 +215,27 @@ impl Pool {
             let (_, since) = self.idle.front()?;
             since.checked_add(timeout)
         });
-        let sample = self.bounds.sample_every().filter(|_| !self.waiting.is_empty()).and_then(|every| {
-            let at = self.sampled_at?;
-            at.checked_add(every)
-        });
+        let sample = self.sampled_at.and_then(|at| at.checked_add(self.sample_every()?));
         [probe, idle, sample].into_iter().flatten().min()
     }
 
     /// Whether `Tick` should carry a load.
     pub(crate) fn samples_load(&self) -> bool {
-        self.bounds.sample_every().is_some()
+        self.sample_every().is_some()
+    }
+
+    fn sample_every(&self) -> Option<Duration> {
+        self.bounds.sample_every(self.waiting > 0)
+    }
+
+    fn sample(&mut self, now: Instant, load: Load) {
+        let Some(at) = self.sampled_at else { return };
+        // After a while without any call there is nothing to sample, until the next one.
+        self.sampled_at = (self.busy > 0 || self.waiting > 0).then_some(now);
+        if self.sampled_at.is_some() {
+            self.bounds.sampled(Sample { load, busy: self.busy, elapsed: now.saturating_duration_since(at) });
+        }
+        self.busy = 0;
     }
 
     /// How long until instances are tried again, while none can be made.
@@ -219,7 +245,7 @@ impl Pool {
 
     /// Calls that wait for a worker.
     pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.waiting
     }
 
     /// Workers by state: starting, idle, running.
@@ -229,16 +255,18 @@ impl Pool {
 
     fn settle(&mut self, now: Instant, out: &mut Vec<Command>) {
         self.retire(now, out);
-        while let Some(&call) = self.waiting.front() {
-            let Some((worker, _)) = self.idle.pop_back() else { break };
-            self.waiting.pop_front();
-            self.replace(worker, Worker::Running(call));
-            out.push(Command::Run(call, worker));
+        while self.waiting > 0
+            && let Some((worker, _)) = self.idle.pop_back()
+        {
+            self.waiting -= 1;
+            self.replace(worker, Worker::Running);
+            out.push(Command::Run(worker));
         }
         if let Some(degraded) = self.degraded {
             // Nobody is left who could run them, and the next attempt is some way off.
-            if self.workers.len() == self.starting {
-                out.extend(std::mem::take(&mut self.waiting).into_iter().map(Command::Fail));
+            if self.workers.len() == self.starting && self.waiting > 0 {
+                self.waiting = 0;
+                out.push(Command::FailAll);
             }
             if self.starting == 0 && now >= degraded.probe_at {
                 self.spawn(out);
@@ -246,23 +274,22 @@ impl Pool {
             return;
         }
         let ceiling = self.bounds.ceiling();
-        while self.workers.len() < self.bounds.floor()
-            || self.waiting.len() > self.starting && self.workers.len() < ceiling
-        {
+        while self.workers.len() < self.bounds.floor() || self.waiting > self.starting && self.workers.len() < ceiling {
             self.spawn(out);
         }
-        match (self.waiting.is_empty(), self.sampled_at) {
-            (true, _) => self.sampled_at = None,
-            (false, None) => self.sampled_at = Some(now),
-            (false, Some(_)) => {}
+        let [_, _, running] = self.census();
+        self.busy = self.busy.max(running);
+        if self.sampled_at.is_none() && self.samples_load() && (running > 0 || self.waiting > 0) {
+            self.sampled_at = Some(now);
         }
     }
 
     fn retire(&mut self, now: Instant, out: &mut Vec<Command>) {
         while let Some(&(worker, since)) = self.idle.front() {
-            let surplus = self.workers.len() > self.bounds.ceiling();
+            let enough = if self.waiting == 0 { self.bounds.enough(self.busy) } else { usize::MAX };
+            let surplus = self.workers.len() > self.bounds.ceiling().min(enough).max(self.bounds.floor());
             let old = self.workers.len() > self.bounds.floor()
-                && self.waiting.is_empty()
+                && self.waiting == 0
                 && self.bounds.idle_timeout().is_some_and(|timeout| now.saturating_duration_since(since) >= timeout);
             if !surplus && !old {
                 break;
@@ -314,7 +341,7 @@ impl Pool {
         match self.workers.remove(&worker) {
             Some(Worker::Starting) => self.starting -= 1,
             Some(Worker::Idle) => self.idle.retain(|(idle, _)| *idle != worker),
-            Some(Worker::Running(_)) | None => {}
+            Some(Worker::Running) | None => {}
         }
     }
 }

@@ -19,7 +19,7 @@ use turns::Turns;
 
 use crate::{
     call::{CallError, trace},
-    dispatcher::{Assignment, RunQueue},
+    dispatcher::{Assignment, Call, RunQueue},
     metrics::FunctionMetrics,
     pool::WorkerId,
 };
@@ -47,6 +47,8 @@ pub(crate) struct WorkerState {
     parts: WorkerParts,
     pulse: Arc<Pulse>,
     next: Option<Ready>,
+    /// The instance of the last call, until another is made in its place.
+    spent: Option<Ready>,
     turns: Turns,
 }
 
@@ -58,7 +60,13 @@ impl Actor for Worker {
     type Arguments = WorkerParts;
 
     async fn pre_start(&self, _myself: ActorRef<Serve>, parts: WorkerParts) -> Result<WorkerState, ActorProcessingErr> {
-        Ok(WorkerState { pulse: Arc::new(Pulse::new(parts.metered)), parts, next: None, turns: Turns::default() })
+        Ok(WorkerState {
+            pulse: Arc::new(Pulse::new(parts.metered)),
+            parts,
+            next: None,
+            spent: None,
+            turns: Turns::default(),
+        })
     }
 
     async fn post_start(&self, myself: ActorRef<Serve>, _state: &mut WorkerState) -> Result<(), ActorProcessingErr> {
@@ -93,15 +101,17 @@ impl WorkerState {
             self.next = Some(ready).filter(|_| self.parts.keep);
         }
         self.parts.queue.up(self.parts.id, myself, Arc::clone(&self.pulse));
-        let mut next = None;
+        let (mut next, mut now) = (None, Instant::now());
         loop {
-            next = match next {
-                Some(assignment) => self.run(assignment).await?,
+            (next, now) = match next {
+                Some(assignment) => self.run(assignment, now).await?,
                 None => {
                     self.make_ready().await?;
+                    // Callers on this thread who have just been answered may call again before it parks.
+                    tokio::task::yield_now().await;
                     let Some(assignment) = self.parts.queue.next(self.parts.id).await else { return Ok(()) };
                     self.turns.begin();
-                    Some(assignment)
+                    (Some(assignment), Instant::now())
                 }
             };
         }
@@ -110,25 +120,37 @@ impl WorkerState {
     /// Makes what is to be ready while nobody waits for this worker.
     async fn make_ready(&mut self) -> Result<(), CallError> {
         let instances = &self.parts.instances;
-        if self.parts.keep && self.next.is_none() {
-            self.next = match instances.take_spare() {
-                Some(ready) => Some(ready),
-                None => Some(instances.make_ahead().await?),
-            };
+        match (&mut self.next, self.spent.take()) {
+            (Some(kept), _) => kept.rest(),
+            (none, spent) if self.parts.keep => {
+                let mut ready = match spent {
+                    Some(spent) => instances.make_again(spent).await?,
+                    None => instances.make_ahead().await?,
+                };
+                ready.rest();
+                *none = Some(ready);
+            }
+            _ => {}
         }
         while instances.wants_spare() && instances.make_spare().await {}
         Ok(())
     }
 
-    /// Runs a call. Returns the next one, if one waits.
-    async fn run(&mut self, Assignment { call, args }: Assignment) -> Result<Option<Assignment>, CallError> {
-        let mut ready = self.instance_for(&call).await?;
-        let started = self.pulse.since();
+    /// Runs a call that was taken at this time. Returns the next one, if one waits, and when it was taken.
+    async fn run(
+        &mut self,
+        Assignment { call, args }: Assignment,
+        taken: Instant,
+    ) -> Result<(Option<Assignment>, Instant), CallError> {
+        let (mut ready, started) = self.instance_for(&call, taken).await?;
         let waited = started.saturating_duration_since(call.arrived);
         self.parts.metrics.started(waited);
         trace::started(call.reply.span(), waited);
-        let run = ready.run(args, &call.context).instrument(call.reply.span().clone());
-        let result = self.turns.patient(self.pulse.clone().meter(run)).await;
+        let run = self.pulse.meter(ready.run(args, &call.context));
+        let result = match call.reply.span().is_none() {
+            true => self.turns.patient(run).await,
+            false => self.turns.patient(run.instrument(call.reply.span().clone())).await,
+        };
         self.pulse.end();
         let again = result.is_ok() && self.parts.instances.serves_again(&ready);
         let now = Instant::now();
@@ -136,30 +158,43 @@ impl WorkerState {
         let next = self.parts.queue.turn(now, self.parts.id);
         drop(call);
         self.turns.answer(answer, now, started, next.is_some());
-        // The store goes before the next one is made, so that a function never has more instances than it may.
-        self.next = Some(ready).filter(|_| again && self.parts.keep);
-        if next.is_some() {
-            self.turns.give_way(now).await;
+        match self.parts.keep {
+            true if again => self.next = Some(ready),
+            true => self.spent = Some(ready),
+            false => drop(ready),
         }
-        Ok(next)
+        if next.is_some() && self.turns.give_way(now).await {
+            return Ok((next, Instant::now()));
+        }
+        Ok((next, now))
     }
 
-    /// An instance to run this call on. The time of the call runs from when there is one; where none is kept, from when
-    /// there is room for one.
-    async fn instance_for(&mut self, call: &crate::dispatcher::Call) -> Result<Ready, CallError> {
-        let instances = Arc::clone(&self.parts.instances);
-        if let Some(ready) = self.next.take().or_else(|| instances.take_spare()) {
-            self.pulse.start(call.id());
-            return Ok(ready);
+    /// An instance to run this call on, and when its time began: when there was an instance, and where none is kept, when
+    /// there was room for one.
+    async fn instance_for(&mut self, call: &Call, taken: Instant) -> Result<(Ready, Instant), CallError> {
+        let instances = &self.parts.instances;
+        if let Some(ready) = self.next.take() {
+            self.pulse.start(call.id(), taken);
+            return Ok((ready, taken));
         }
-        if self.parts.keep {
-            let ready = self.turns.patient(instances.make_ahead()).await?;
-            self.pulse.start(call.id());
-            return Ok(ready);
-        }
-        let places = self.turns.patient(instances.places()).await?;
-        self.pulse.start(call.id());
+        let places = match (self.spent.take(), instances.take_spare()) {
+            (spent, Some(ready)) => {
+                drop(spent);
+                let now = Instant::now();
+                self.pulse.start(call.id(), now);
+                return Ok((ready, now));
+            }
+            (Some(spent), None) => {
+                let ready = self.turns.patient(instances.make_again(spent)).await?;
+                let now = Instant::now();
+                self.pulse.start(call.id(), now);
+                return Ok((ready, now));
+            }
+            (None, None) => self.turns.patient(instances.places()).await?,
+        };
+        let now = Instant::now();
+        self.pulse.start(call.id(), now);
         let made = self.turns.patient(instances.make_for_call(places, self.parts.deadline)).await;
-        made.inspect_err(|_| self.pulse.end())
+        Ok((made.inspect_err(|_| self.pulse.end())?, now))
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use greenroom_actors::{
     CallOptions, Runtime,
-    spec::{Capabilities, Code, FunctionId, FunctionSpec, Limits, PoolSpec, Transport, WasiSpec, WasmSpec},
+    spec::{Code, FunctionId, FunctionSpec, Limits, PoolSpec, Transport, WasiSpec, WasmSpec},
 };
 use tokio::task::JoinSet;
 
@@ -30,7 +30,7 @@ pub fn function(id: FunctionId, guest: Guest, pool: PoolSpec, reuse: u32) -> Fun
         sha256: None,
         wit: None,
         method: guest.method().to_owned(),
-        imports: Capabilities::NONE,
+        imports: guest.imports(),
         wasi: WasiSpec::default(),
         reuse,
         transport: Transport::Payload,

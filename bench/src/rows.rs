@@ -1,5 +1,6 @@
 //! The rows: what each is, and the list of all. One file per family.
 
+mod adaptive;
 pub mod calls;
 pub mod functions;
 pub mod loops;
@@ -78,7 +79,10 @@ pub enum Target {
 
 /// All rows, in the order of the table.
 pub fn all() -> Vec<Box<dyn Row>> {
-    [calls::rows(), one_caller::rows(), functions::rows(), loops::rows()].into_iter().flatten().collect()
+    [calls::rows(), one_caller::rows(), functions::rows(), loops::rows(), adaptive::rows()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// The rows of these names; all of them for none.

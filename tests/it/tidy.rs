@@ -25,7 +25,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("pool", &["spec"]),
     ("executor", &["call"]),
     ("wasm", &["call", "executor", "spec", "metrics"]),
-    ("dispatcher", &["call", "executor", "metrics", "pool", "spec", "tree"]),
+    ("dispatcher", &["call", "executor", "metrics", "pool", "spec", "threads", "tree"]),
     ("worker", &["call", "dispatcher", "executor", "metrics", "pool", "spec"]),
     ("directory", &["call", "dispatcher", "executor", "metrics", "spec"]),
     ("exchange", &["call", "directory", "executor", "spec"]),

@@ -10,8 +10,12 @@ use std::{
 
 use crate::{
     call::{CallOptions, Context, Payload, Reply},
-    pool::{CallId, WorkerId},
+    pool::WorkerId,
 };
+
+/// Names a call within its run queue. Later calls have greater ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct CallId(pub(crate) u64);
 
 /// A call that has its place in the gate.
 pub(crate) struct Call {
@@ -31,13 +35,13 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn new(options: &CallOptions, now: Instant, reply: Reply) -> Self {
+    pub(crate) fn new(options: CallOptions, now: Instant, reply: Reply) -> Self {
         let deadline = options.deadline(now);
-        let context = match deadline == options.context.deadline {
-            true => options.context.clone(),
+        let mut context = options.context;
+        if deadline != context.deadline {
             // Nested calls must end when this one must.
-            false => Arc::new(Context { deadline, ..(*options.context).clone() }),
-        };
+            Arc::make_mut(&mut context).deadline = deadline;
+        }
         let patience = context.patience().map(|patience| now + patience);
         let (id, worker) = (AtomicU64::new(0), AtomicU64::new(0));
         Self { context, arrived: now, reply, deadline, patience, asked: false, id, worker }
@@ -48,7 +52,7 @@ impl Call {
         Self { asked: true, ..self }
     }
 
-    /// The name by which the pool knows it.
+    /// Its name in the run queue.
     pub(crate) fn id(&self) -> CallId {
         CallId(self.id.load(Ordering::Relaxed))
     }

@@ -5,26 +5,28 @@
 //! its way. Time is the dispatcher's business: it is told when there is an earlier moment to look at the queue.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     task::{Context, Poll, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use ractor::{ActorCell, ActorRef};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::{Assignment, Call, CallMessage};
+use super::{Assignment, Call, CallId, CallMessage, lanes::Lanes};
 use crate::{
     call::{CallError, ErrorKind, Payload, stopped},
     function::FunctionMessage,
     metrics::{End, FunctionMetrics, Restart},
-    pool::{self, CallId, Command, Event, Load, Pool, WorkerId},
+    pool::{self, Command, Event, Load, Pool, WorkerId},
     spec::{FunctionId, Limits, Sizing},
     tree::PoolNode,
     worker::Pulse,
 };
+
+/// How often the metrics are told of the number of calls that wait.
+const SHOW_EVERY: Duration = Duration::from_millis(10);
 
 /// What a run queue is made of.
 pub(crate) struct QueueParts {
@@ -47,8 +49,10 @@ pub(super) struct State {
     pub(super) parts: QueueParts,
     pub(super) pool: Pool,
     commands: Vec<Command>,
-    /// What the pool knows as waiting, in the same order.
-    pub(super) waiting: VecDeque<Assignment>,
+    /// The calls of which the pool knows how many there are.
+    pub(super) waiting: Lanes,
+    /// The worker that last became idle on the thread of each lane.
+    resting: Vec<Option<WorkerId>>,
     pub(super) staff: FxHashMap<WorkerId, Staff>,
     last_call: u64,
     is_closed: bool,
@@ -58,8 +62,8 @@ pub(super) struct State {
     lost: usize,
     /// When the dispatcher will look at the queue.
     pub(super) alarm: Option<Instant>,
-    /// What was last shown to the metrics.
-    shown: (usize, [usize; 3]),
+    /// What the metrics were last told: how many calls wait, when that was, and the workers by state.
+    shown: (usize, Option<Instant>, [usize; 3]),
     /// Workers to wake, and whether to tell the dispatcher of an earlier alarm, once the lock is free.
     woken: SmallVec<[Waker; 2]>,
     rings: bool,
@@ -69,6 +73,8 @@ pub(super) struct State {
 pub(super) struct Staff {
     actor: ActorCell,
     pub(super) pulse: Arc<Pulse>,
+    /// The lane of the thread that it was last seen on.
+    lane: usize,
     /// A call that it was given and has not taken yet.
     inbox: Option<Assignment>,
     /// To wake it, when it waits for a call.
@@ -82,18 +88,21 @@ pub(super) struct Staff {
 
 impl RunQueue {
     pub(crate) fn new(parts: QueueParts) -> Self {
+        // A pool that runs one call at a time runs them in the order in which they come.
+        let lanes = if parts.sizing.workers_max() == 1 { 1 } else { parts.threads + 1 };
         let state = State {
             pool: Pool::new(pool::bounds(parts.sizing, parts.threads)),
             parts,
             commands: Vec::new(),
-            waiting: VecDeque::new(),
+            waiting: Lanes::new(lanes),
+            resting: vec![None; lanes],
             staff: FxHashMap::default(),
             last_call: 0,
             is_closed: false,
             fault: None,
             lost: 0,
             alarm: None,
-            shown: (0, [0; 3]),
+            shown: (0, None, [0; 3]),
             woken: SmallVec::new(),
             rings: false,
         };
@@ -103,12 +112,13 @@ impl RunQueue {
     /// The dispatcher is there: the pool starts.
     pub(super) fn open(&self, dispatcher: ActorRef<CallMessage>) {
         self.dispatcher.get_or_init(|| dispatcher);
-        self.with(|state| state.on(Instant::now(), Event::Start, None));
+        let now = Instant::now();
+        self.with(now, |state| state.on(now, Event::Start, None));
     }
 
     /// Leaves a call. One that comes too late answers `unavailable`.
     pub(crate) fn push(&self, call: Arc<Call>, args: Payload) {
-        self.with(|state| {
+        self.with(call.arrived, |state| {
             if state.is_closed {
                 // Dropped without the lock.
                 return Some((call, args));
@@ -120,22 +130,36 @@ impl RunQueue {
 
     /// A worker is ready for calls.
     pub(crate) fn up(&self, worker: WorkerId, actor: ActorCell, pulse: Arc<Pulse>) {
-        self.with(|state| {
-            let staff =
-                Staff { actor, pulse, inbox: None, waker: None, call: None, seen: Load::default(), killed: None };
+        let now = Instant::now();
+        self.with(now, |state| {
+            let staff = Staff {
+                actor,
+                pulse,
+                lane: state.waiting.here(),
+                inbox: None,
+                waker: None,
+                call: None,
+                seen: Load::default(),
+                killed: None,
+            };
             state.staff.insert(worker, staff);
-            state.on(Instant::now(), Event::Up(worker), None);
+            state.on(now, Event::Up(worker), None);
         });
     }
 
     /// A worker has answered its call: the next one, if one waits.
     pub(crate) fn turn(&self, now: Instant, worker: WorkerId) -> Option<Assignment> {
-        self.with(|state| {
+        self.with(now, |state| {
             // A worker that was killed in the meantime takes no more calls.
             let staff = state.staff.get_mut(&worker).filter(|staff| staff.killed.is_none())?;
             let done = staff.call.take();
+            let here = state.waiting.here();
+            staff.lane = here;
             state.on(now, Event::Idle(worker), None);
             let next = state.staff.get_mut(&worker).and_then(|staff| staff.inbox.take());
+            if next.is_none() {
+                state.resting[here] = Some(worker);
+            }
             drop(done);
             next
         })
@@ -161,20 +185,24 @@ impl RunQueue {
 
     /// A worker could not make its instance and goes. The call that it was given hears why.
     pub(crate) fn cannot_start(&self, worker: WorkerId, error: CallError) {
-        self.with(|state| state.cannot_start(worker, error));
+        let now = Instant::now();
+        self.with(now, |state| state.cannot_start(now, worker, error));
     }
 
     /// A worker is gone, and crashed if there is a reason.
     pub(crate) fn down(&self, worker: WorkerId, crash: Option<String>) {
-        self.with(|state| state.down(Instant::now(), worker, crash));
+        let now = Instant::now();
+        self.with(now, |state| state.down(now, worker, crash));
     }
 
     pub(super) fn caller_left(&self, call: &Arc<Call>) {
-        self.with(|state| state.caller_left(Instant::now(), call));
+        let now = Instant::now();
+        self.with(now, |state| state.caller_left(now, call));
     }
 
     pub(super) fn make_room(&self) {
-        self.with(|state| state.on(Instant::now(), Event::Spare, None));
+        let now = Instant::now();
+        self.with(now, |state| state.on(now, Event::Spare, None));
     }
 
     pub(super) fn look(&self) -> PoolNode {
@@ -188,14 +216,15 @@ impl RunQueue {
 
     /// The time of the alarm has come.
     pub(super) fn tick(&self) {
-        self.with(|state| state.tick(Instant::now()));
+        let now = Instant::now();
+        self.with(now, |state| state.tick(now));
     }
 
     /// Takes no more calls; those that wait or run answer `unavailable`. The workers are left to the supervisor.
     pub(super) fn close(&self) {
-        let (waiting, staff) = self.with(|state| {
+        let (waiting, staff) = self.with(Instant::now(), |state| {
             state.is_closed = true;
-            (std::mem::take(&mut state.waiting), std::mem::take(&mut state.staff))
+            (state.waiting.take_all(), std::mem::take(&mut state.staff))
         });
         let running = staff.into_values().filter_map(|staff| staff.call);
         for call in waiting.into_iter().map(|waiting| waiting.call).chain(running) {
@@ -204,10 +233,10 @@ impl RunQueue {
     }
 
     /// Does something with the lock held, and without it what follows.
-    fn with<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
+    fn with<R>(&self, now: Instant, act: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.lock();
         let result = act(&mut state);
-        state.settle();
+        state.settle(now);
         let (woken, rings) = (std::mem::take(&mut state.woken), std::mem::take(&mut state.rings));
         drop(state);
         woken.into_iter().for_each(Waker::wake);
@@ -244,11 +273,11 @@ impl State {
                         self.parts.metrics.worker_ended(End::Idle);
                     }
                 }
-                Command::Run(call, worker) => self.hand_out(now, call, worker),
-                Command::Fail(call) => {
+                Command::Run(worker) => self.hand_out(now, worker),
+                Command::FailAll => {
                     let error = fault.cloned().unwrap_or_else(|| self.degraded(now));
-                    if let Some(failed) = self.take(call) {
-                        failed.call.reply.send(Err(error));
+                    for failed in self.waiting.take_all() {
+                        failed.call.reply.send(Err(error.clone()));
                     }
                 }
             }
@@ -257,11 +286,21 @@ impl State {
     }
 
     /// What is left to do before the lock is free: the metrics, and the alarm.
-    fn settle(&mut self) {
-        let census = (self.pool.waiting(), self.pool.census());
-        if census != self.shown {
-            self.shown = census;
-            self.parts.metrics.census(census.0, census.1);
+    fn settle(&mut self, now: Instant) {
+        let (waiting, at, workers) = self.shown;
+        if self.pool.census() != workers {
+            self.shown.2 = self.pool.census();
+            self.parts.metrics.workers(self.shown.2);
+        }
+        if self.pool.waiting() != waiting {
+            // Under load this changes with every call, and nobody looks so often.
+            match at.map(|at| at + SHOW_EVERY).filter(|next| *next > now) {
+                Some(later) => self.look_at(Some(later)),
+                None => {
+                    (self.shown.0, self.shown.1) = (self.pool.waiting(), Some(now));
+                    self.parts.metrics.waiting(self.shown.0);
+                }
+            }
         }
         self.look_at(self.pool.wake_at());
     }
@@ -281,40 +320,30 @@ impl State {
         let id = CallId(self.last_call);
         call.name(id);
         self.look_at(self.next_look(call.arrived, &call));
-        let now = call.arrived;
-        self.waiting.push_back(Assignment { call, args });
-        self.on(now, Event::Arrived(id), None);
+        let (now, here) = (call.arrived, self.waiting.here());
+        self.waiting.push(here, Assignment { call, args });
+        let near = self.resting[here].take();
+        self.on(now, Event::Arrived { near }, None);
     }
 
-    fn hand_out(&mut self, now: Instant, id: CallId, worker: WorkerId) {
-        let Some(assignment) = self.take(id) else { return };
+    fn hand_out(&mut self, now: Instant, worker: WorkerId) {
+        let Some(staff) = self.staff.get_mut(&worker) else { return };
+        let Some(assignment) = self.waiting.next(staff.lane) else { return };
         assignment.call.hand_to(worker);
+        staff.call = Some(Arc::clone(&assignment.call));
+        staff.inbox = Some(assignment);
+        self.woken.extend(staff.waker.take());
         self.look_at(self.parts.limits.max_execution.and_then(|max| now.checked_add(max)));
-        if let Some(staff) = self.staff.get_mut(&worker) {
-            staff.call = Some(Arc::clone(&assignment.call));
-            staff.inbox = Some(assignment);
-            self.woken.extend(staff.waker.take());
-        }
     }
 
-    /// Takes a call that waits.
-    pub(super) fn take(&mut self, id: CallId) -> Option<Assignment> {
-        // Nearly always the first.
-        if self.waiting.front().is_some_and(|first| first.call.id() == id) {
-            return self.waiting.pop_front();
-        }
-        let place = self.waiting.binary_search_by_key(&id, |waiting| waiting.call.id()).ok()?;
-        self.waiting.remove(place)
-    }
-
-    fn cannot_start(&mut self, worker: WorkerId, error: CallError) {
+    fn cannot_start(&mut self, now: Instant, worker: WorkerId, error: CallError) {
         tracing::warn!(function = %self.parts.id, %error, "no instance can be made");
         if let Some(call) = self.staff.remove(&worker).and_then(|staff| staff.call) {
             call.reply.send(Err(error.clone()));
         }
         self.parts.metrics.worker_ended(End::Instance);
         self.fault = Some(error.clone());
-        self.on(Instant::now(), Event::CannotStart(worker), Some(&error));
+        self.on(now, Event::CannotStart(worker), Some(&error));
     }
 
     fn down(&mut self, now: Instant, worker: WorkerId, crash: Option<String>) {
@@ -355,8 +384,8 @@ impl State {
                 staff.actor.kill();
             }
             None => {
-                drop(self.take(id));
-                self.on(now, Event::Left(id), None);
+                drop(self.waiting.take(id));
+                self.on(now, Event::Left, None);
             }
         }
     }

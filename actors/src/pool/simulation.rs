@@ -1,5 +1,7 @@
 //! The four pools in simulated time: properties that hold after every event, and how the adaptive pool settles.
 
+mod steps;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
@@ -7,7 +9,7 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::{CallId, Command, Event, Load, Pool, WorkerId, bounds};
+use super::{Command, Event, Load, Pool, WorkerId, bounds};
 use crate::spec::Sizing;
 
 /// What a simulated call needs before it is done.
@@ -24,15 +26,16 @@ struct World {
     now: Instant,
     starting: BTreeSet<WorkerId>,
     idle: BTreeSet<WorkerId>,
-    running: BTreeMap<WorkerId, (CallId, Work)>,
-    waiting: BTreeMap<CallId, Work>,
+    running: BTreeMap<WorkerId, (u64, Work)>,
+    waiting: BTreeMap<u64, Work>,
     last_call: u64,
-    last_run: u64,
     ran: u64,
     answered: u64,
     failed: u64,
     left: u64,
     load: Load,
+    /// What the guests did from the start.
+    spent: Load,
     workers_max: usize,
     sizing: Sizing,
 }
@@ -48,12 +51,12 @@ impl World {
             running: BTreeMap::new(),
             waiting: BTreeMap::new(),
             last_call: 0,
-            last_run: 0,
             ran: 0,
             answered: 0,
             failed: 0,
             left: 0,
             load: Load::default(),
+            spent: Load::default(),
             workers_max: 0,
             sizing,
         };
@@ -72,19 +75,13 @@ impl World {
             match command {
                 Command::Spawn { worker, .. } => assert!(self.starting.insert(worker), "{worker:?} was spawned twice"),
                 Command::Retire(worker) => assert!(self.idle.remove(&worker), "{worker:?} was retired but not idle"),
-                Command::Run(call, worker) => {
-                    let work =
-                        self.waiting.remove(&call).unwrap_or_else(|| panic!("{call:?} ran twice, or never came"));
+                Command::Run(worker) => {
+                    let (call, work) = self.waiting.pop_first().expect("no call waits");
                     assert!(self.idle.remove(&worker), "{worker:?} was not idle");
-                    assert!(call.0 > self.last_run, "{call:?} overtook call {}", self.last_run);
-                    self.last_run = call.0;
                     self.ran += 1;
                     self.running.insert(worker, (call, work));
                 }
-                Command::Fail(call) => {
-                    self.waiting.remove(&call).unwrap_or_else(|| panic!("{call:?} failed, but did not wait"));
-                    self.failed += 1;
-                }
+                Command::FailAll => self.failed += std::mem::take(&mut self.waiting).len() as u64,
             }
         }
         self.workers_max = self.workers_max.max(self.workers());
@@ -96,9 +93,12 @@ impl World {
 
     fn arrive(&mut self, work: Work) {
         self.last_call += 1;
-        let call = CallId(self.last_call);
-        self.waiting.insert(call, work);
-        self.tell(Event::Arrived(call));
+        self.waiting.insert(self.last_call, work);
+        let near = self.idle.first().copied();
+        self.tell(Event::Arrived { near });
+        if let Some(near) = near {
+            assert!(!self.idle.contains(&near), "the call was to run on {near:?}");
+        }
     }
 
     fn up(&mut self, worker: WorkerId) {
@@ -134,9 +134,11 @@ impl World {
                 if work.sleep.is_zero() {
                     let used = step.mul_f64(share);
                     self.load.cpu += used;
+                    self.spent.cpu += used;
                     work.cpu = work.cpu.saturating_sub(used);
                 } else {
                     self.load.asleep += step;
+                    self.spent.asleep += step;
                     work.sleep = work.sleep.saturating_sub(step);
                 }
                 if work.cpu.is_zero() && work.sleep.is_zero() {
@@ -340,7 +342,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// `World::tell` asserts the rest after each event: workers within bounds, no idle worker beside a waiting call,
-    /// first come first run, each call run or failed at most once.
+    /// each call run or failed at most once.
     #[test]
     fn every_accepted_call_is_answered_exactly_once(sizing in sizing(), steps in prop::collection::vec(step(), 0..200)) {
         let mut world = World::new(sizing, 2);
@@ -365,7 +367,7 @@ proptest! {
                 Step::Leave(n) => if let Some(call) = pick(world.waiting.keys().copied(), n) {
                     world.waiting.remove(&call);
                     world.left += 1;
-                    world.tell(Event::Left(call));
+                    world.tell(Event::Left);
                 },
                 Step::Spare => world.tell(Event::Spare),
                 Step::Wait(ms) => {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::sync::Semaphore;
-use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, component::Linker};
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, component::Linker};
 
 use super::{
     cache::{CacheOptions, Compiled, DiskCache},
@@ -50,6 +50,9 @@ const SLOTS_CLEARED_TOGETHER: usize = 16;
 /// Slots of the pool for each processor, 8 of those at least, beyond those of the instances that may live: what a thread
 /// clears at a time is nobody's meanwhile, and whoever has a place must find a slot.
 const SLOTS_BEING_CLEARED: usize = 2 * SLOTS_CLEARED_TOGETHER;
+
+/// What a slot keeps of a memory between two instances.
+const KEPT_BYTES: usize = 256 << 10;
 
 /// Description of one component and its modules, in bytes. A bound only: it reserves nothing. Interpreters compiled to
 /// WebAssembly need some hundred KiB.
@@ -338,9 +341,12 @@ fn pool(profile: Profile, instances_max: usize) -> InstanceAllocationStrategy {
         .max_tables_per_module(16)
         .table_elements(TABLE_ELEMENTS_MAX)
         // What a slot keeps between two instances, so that small guests cost no page faults.
-        .linear_memory_keep_resident(64 << 10)
+        .linear_memory_keep_resident(KEPT_BYTES)
         .table_keep_resident(16 << 10)
         .async_stack_keep_resident(16 << 10)
+        // Of a memory, the pages that were written, wherever they are: guests with a large stack or heap write few of
+        // them. Where the system cannot tell, those at its beginning.
+        .pagemap_scan(Enabled::Auto)
         .decommit_batch_size(SLOTS_CLEARED_TOGETHER);
     InstanceAllocationStrategy::Pooling(pool)
 }

@@ -5,10 +5,11 @@
 
 mod p3;
 
-use std::sync::{Arc, OnceLock};
+use std::{future::poll_fn, pin::pin, sync::Arc};
 
 use http::{HeaderValue, Request, Response, header::HOST, uri::Scheme as UriScheme};
 use http_body_util::{BodyExt, LengthLimitError};
+use tokio::sync::oneshot;
 use wasmtime::component::{ComponentExportIndex, Instance, Resource, TypedFunc};
 use wasmtime_wasi_http::{
     Error, WasiHttpView as _,
@@ -67,25 +68,36 @@ impl WasmInstance {
     ) -> Result<Answer, CallError> {
         let HttpRequest { request, scheme, response, progress } = call;
         let ongoing = progress.begin();
-        let given = Arc::new(OnceLock::new());
-        let outcome = given.clone();
-        let respond = move |result: Result<Response<HttpBody>, String>| {
-            // The guest can respond once, and a caller that has gone away needs no response.
-            drop(given.set(result.map(|head| drop(response.send(head)))));
+        let mut outcome = None;
+        let respond = |result: Result<Response<HttpBody>, String>| {
+            // A caller that has gone away needs no response.
+            outcome = Some(result.map(|head| drop(response.send(head))));
         };
         let result = async {
             self.begin(context)?;
-            let (store, _running) = self.running();
+            let store = self.store();
             let request = with_authority(request).map(incoming);
             match handler {
                 Handler::P2(handler) => {
                     let mut http = store.data_mut().http();
                     let request = http.new_incoming_request(wasi_scheme(&scheme), request)?;
-                    let respond = http.new_response_outparam_from_callback(move |result: Result<Response<_>, _>| {
-                        let in_words = |code: ErrorCode| format!("{code:?}");
-                        respond(result.map(|head| head.map(outgoing)).map_err(in_words));
-                    })?;
-                    handler.call_async(store, (request, respond)).await
+                    let (set, mut given) = oneshot::channel();
+                    let outparam = http.new_response_outparam_from_callback(|result| drop(set.send(result)))?;
+                    let mut call = pin!(handler.call_async(store, (request, outparam)));
+                    let mut respond = Some(respond);
+                    poll_fn(|cx| {
+                        let polled = call.as_mut().poll(cx);
+                        // Not before the guest lets others go on: what it has written of the body by then goes out with
+                        // the head, and its caller is woken once.
+                        if let Ok(result) = given.try_recv()
+                            && let Some(respond) = respond.take()
+                        {
+                            let in_words = |code: ErrorCode| format!("{code:?}");
+                            respond(result.map(|head: Response<_>| head.map(outgoing)).map_err(in_words));
+                        }
+                        polled
+                    })
+                    .await
                 }
                 Handler::P3(handler) => {
                     progress.pass_on();
@@ -94,7 +106,7 @@ impl WasmInstance {
             }
         };
         let result = result.await.map_err(|error| self.call_error(&error)).and_then(|()| {
-            match outcome.get() {
+            match outcome {
                 Some(Ok(())) => Ok(()),
                 Some(Err(code)) => Err(format!("`{}` answered with an error instead of a response: {code}", self.id())),
                 None => Err(format!("`{}` ended without a response: it never set the `response-outparam`", self.id())),

@@ -14,13 +14,11 @@ use super::{
     host::{GuestState, GuestWorld},
     incoming::{self, Handler},
     limits::{HANDLES_MAX, host_call_bytes_max},
-    stdio,
-    ticker::Running,
-    trap,
+    stdio, trap,
     value::payload_bytes,
 };
 use crate::{
-    call::{Answer, CallError, Context, ErrorKind, Payload},
+    call::{Answer, CallError, Context, ErrorKind, HttpRequest, Payload},
     executor::{Executor, Instance, Reservation},
     spec::{FunctionId, Limits},
 };
@@ -72,10 +70,7 @@ impl WasmFunction {
         if let Some(table) = store.concurrent_resource_table() {
             table.set_max_capacity(HANDLES_MAX);
         }
-        let instance = {
-            let _running = self.profile_engine.ticker.running();
-            self.pre.instantiate_async(&mut store).await
-        };
+        let instance = self.profile_engine.ticker.during(self.pre.instantiate_async(&mut store)).await;
         let instance = instance.map_err(|error| self.not_made(&store, &error))?;
         let lacking = || CallError::new(ErrorKind::Internal, format!("`{}`: its instance lacks its method", self.id));
         let callee = match self.handles_http {
@@ -137,6 +132,11 @@ impl Executor for WasmFunction {
         Box::pin(async { Ok(Reservation::new(self.permits().await?)) })
     }
 
+    fn is_crowded(&self) -> bool {
+        // Whoever waits has taken all that there are.
+        self.engine.permits().available_permits() == 0 || self.profile_engine.permits.available_permits() == 0
+    }
+
     fn make(&self) -> BoxFuture<'_, Result<Box<dyn Instance>, CallError>> {
         Box::pin(async { Ok(Box::new(self.make_instance().await?) as Box<dyn Instance>) })
     }
@@ -173,15 +173,9 @@ pub(super) struct WasmInstance {
 impl WasmInstance {
     async fn call(&mut self, args: Payload, context: &Arc<Context>) -> Result<Answer, CallError> {
         let internal = |message: String| CallError::new(ErrorKind::Internal, message);
-        if !self.usable {
-            return Err(internal(format!("`{}`: an instance whose last call failed was called again", self.id)));
-        }
-        let args = match (self.callee, args) {
-            (Callee::Handler(handler), Payload::Http(request)) => {
-                return self.handle(handler, *request, context).await;
-            }
-            (Callee::Func(_), Payload::Vals(args)) => args,
-            _ => return Err(internal(format!("`{}` was called with what it does not take", self.id))),
+        self.is_usable()?;
+        let Payload::Vals(args) = args else {
+            return Err(internal(format!("`{}` was called with what it does not take", self.id)));
         };
         if args.len() != self.params {
             let (expected, found) = (self.params, args.len());
@@ -210,16 +204,32 @@ impl WasmInstance {
 }
 
 impl WasmInstance {
+    async fn request(
+        &mut self,
+        handler: Handler,
+        request: HttpRequest,
+        context: &Arc<Context>,
+    ) -> Result<Answer, CallError> {
+        self.is_usable()?;
+        self.handle(handler, request, context).await
+    }
+
+    fn is_usable(&self) -> Result<(), CallError> {
+        if self.usable {
+            return Ok(());
+        }
+        let message = format!("`{}`: an instance whose last call failed was called again", self.id);
+        Err(CallError::new(ErrorKind::Internal, message))
+    }
+
     /// Calls the guest. Its instance is not usable while it runs, and not after it failed.
     pub(super) async fn invoke(&mut self, args: &[Val], context: &Arc<Context>) -> wasmtime::Result<Option<Val>> {
         let Callee::Func(func) = self.callee else { wasmtime::bail!("its method takes HTTP requests") };
         self.begin(context)?;
         // Any value: the call overwrites it.
         let mut results = if self.has_result { vec![Val::Bool(false)] } else { Vec::new() };
-        {
-            let (store, _running) = self.running();
-            func.call_async(store, args, &mut results).await?;
-        }
+        let call = func.call_async(&mut self.store, args, &mut results);
+        self.profile_engine.ticker.during(call).await?;
         Ok(results.pop())
     }
 
@@ -232,9 +242,8 @@ impl WasmInstance {
         Ok(())
     }
 
-    /// The store, and what lets epochs pass as long as it is held.
-    pub(super) fn running(&mut self) -> (&mut Store, Running<'_>) {
-        (&mut self.store, self.profile_engine.ticker.running())
+    pub(super) fn store(&mut self) -> &mut Store {
+        &mut self.store
     }
 
     pub(super) fn ended_well(&mut self) {
@@ -258,9 +267,17 @@ impl WasmInstance {
 
 impl Instance for WasmInstance {
     fn run<'a>(&'a mut self, args: Payload, context: &'a Arc<Context>) -> BoxFuture<'a, Result<Answer, CallError>> {
+        // Boxed apart, because the future of a request is many times as large.
+        let run: BoxFuture<'a, _> = match (self.callee, args) {
+            (Callee::Handler(handler), Payload::Http(request)) => {
+                let engine = Arc::clone(&self.profile_engine);
+                Box::pin(async move { engine.ticker.during(self.request(handler, *request, context)).await })
+            }
+            (_, args) => Box::pin(self.call(args, context)),
+        };
         match context.request_id {
-            Some(_) => Box::pin(stdio::named(Arc::clone(context), self.call(args, context))),
-            None => Box::pin(self.call(args, context)),
+            Some(_) => Box::pin(stdio::named(Arc::clone(context), run)),
+            None => run,
         }
     }
 

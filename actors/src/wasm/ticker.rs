@@ -4,9 +4,11 @@
 //! while no guest runs, so that an idle runtime uses no processor time, and ends when the ticker is dropped.
 
 use std::{
+    future::Future,
+    pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle, Thread},
     time::Duration,
@@ -20,7 +22,8 @@ pub(crate) const TICK: Duration = Duration::from_millis(1);
 const IDLE_TICKS: u32 = 50;
 
 struct Shared {
-    running: AtomicUsize,
+    /// A guest was run since the last tick. Guests only read it, nearly always: it is shared by all threads.
+    busy: AtomicBool,
     parked: AtomicBool,
     ended: AtomicBool,
 }
@@ -39,7 +42,7 @@ impl Ticker {
     /// When the system refuses another thread.
     pub(crate) fn start(tick: impl Fn() + Send + 'static) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
-            running: AtomicUsize::new(0),
+            busy: AtomicBool::new(false),
             parked: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         });
@@ -49,15 +52,27 @@ impl Ticker {
         Ok(Self { shared, handle: Some(handle), thread })
     }
 
-    /// Says that a guest runs until the guard is dropped.
-    pub(crate) fn running(&self) -> Running<'_> {
-        self.shared.running.fetch_add(1, Ordering::SeqCst);
+    /// Awaits what runs guests. Epochs pass whenever it is polled; a guest that waits in the host needs none.
+    pub(crate) async fn during<F: Future>(&self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        std::future::poll_fn(|cx| {
+            self.touch();
+            future.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// A guest is about to run, until the next epoch at the latest.
+    fn touch(&self) {
+        if self.shared.busy.load(Ordering::Relaxed) {
+            return;
+        }
+        self.shared.busy.store(true, Ordering::SeqCst);
         // Sequential consistency pairs this with the thread's own store and load: either it sees the guest, or this
         // sees that it is about to park.
         if self.shared.parked.load(Ordering::SeqCst) {
             self.thread.unpark();
         }
-        Running(&self.shared.running)
     }
 
     #[cfg(test)]
@@ -77,22 +92,13 @@ impl Drop for Ticker {
     }
 }
 
-/// A guest is running. Dropped when it no longer is, however it ended.
-pub(crate) struct Running<'a>(&'a AtomicUsize);
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 fn run(shared: &Shared, tick: &dyn Fn()) {
     let mut idle = 0;
     while !shared.ended.load(Ordering::SeqCst) {
-        idle = if shared.running.load(Ordering::SeqCst) == 0 { idle + 1 } else { 0 };
+        idle = if shared.busy.swap(false, Ordering::SeqCst) { 0 } else { idle + 1 };
         if idle >= IDLE_TICKS {
             shared.parked.store(true, Ordering::SeqCst);
-            while shared.running.load(Ordering::SeqCst) == 0 && !shared.ended.load(Ordering::SeqCst) {
+            while !shared.busy.load(Ordering::SeqCst) && !shared.ended.load(Ordering::SeqCst) {
                 thread::park();
             }
             shared.parked.store(false, Ordering::SeqCst);
@@ -131,12 +137,12 @@ mod tests {
         .unwrap();
         eventually("the first park", || ticker.is_parked());
 
-        let guests = (ticker.running(), ticker.running());
         let before = ticks.load(Ordering::SeqCst);
-        eventually("ticks beyond the idle ones", || ticks.load(Ordering::SeqCst) > before + 2 * u64::from(IDLE_TICKS));
-        assert!(!ticker.is_parked());
+        eventually("ticks beyond the idle ones", || {
+            ticker.touch();
+            ticks.load(Ordering::SeqCst) > before + 2 * u64::from(IDLE_TICKS)
+        });
 
-        drop(guests);
         eventually("the second park", || ticker.is_parked());
         let after = ticks.load(Ordering::SeqCst);
         drop(ticker);

@@ -36,9 +36,13 @@ impl Ready {
         self.live.running(true);
         let result = self.instance.run(args, context).await;
         self.live.memory(self.instance.memory_bytes());
-        self.live.running(false);
         self.served += 1;
         result
+    }
+
+    /// It waits for a call.
+    pub(super) fn rest(&mut self) {
+        self.live.running(false);
     }
 }
 
@@ -79,7 +83,21 @@ impl Instances {
     /// Makes an instance ahead of any call; gives up after the time that making one may take.
     pub(super) async fn make_ahead(&self) -> Result<Ready, CallError> {
         let places = self.places().await?;
-        self.make_in(places, Some(self.make_max)).await
+        self.make_in(places, Some(self.make_max), None).await
+    }
+
+    /// Makes an instance in place of one that has served, which goes first: a function never has more than it may.
+    pub(super) async fn make_again(
+        &self,
+        Ready { instance, live, served: _, _places: places }: Ready,
+    ) -> Result<Ready, CallError> {
+        drop(instance);
+        if self.executor.is_crowded() {
+            // Others may have the place now.
+            drop((live, places));
+            return self.make_ahead().await;
+        }
+        self.make_in(places, Some(self.make_max), Some(live)).await
     }
 
     /// Makes one more instance to keep ready, if one is wanted and there is room at once: a worker that waited for room
@@ -93,14 +111,14 @@ impl Instances {
             return false;
         };
         // A failure is not lost: the next call of some worker meets it.
-        let made = self.make_in(Places { _all: all, _own: own }, Some(self.make_max)).await;
+        let made = self.make_in(Places { _all: all, _own: own }, Some(self.make_max), None).await;
         made.map(|ready| self.put_spare(ready)).is_ok()
     }
 
     /// Makes an instance for a call, in these places. `watched` calls have a deadline that others enforce; for the rest the
     /// time that making one may take is the bound.
     pub(super) async fn make_for_call(&self, places: Places, watched: bool) -> Result<Ready, CallError> {
-        self.make_in(places, (!watched).then_some(self.make_max)).await
+        self.make_in(places, (!watched).then_some(self.make_max), None).await
     }
 
     /// Waits for a place among the instances of the function, and among all.
@@ -110,7 +128,12 @@ impl Instances {
         Ok(Places { _all: self.directory.place(&*self.executor).await?, _own: own })
     }
 
-    async fn make_in(&self, places: Places, bound: Option<Duration>) -> Result<Ready, CallError> {
+    async fn make_in(
+        &self,
+        places: Places,
+        bound: Option<Duration>,
+        before: Option<LiveInstance>,
+    ) -> Result<Ready, CallError> {
         let mut making = self.executor.make();
         // Mostly made at once: then no timer is set.
         let made = match (futures::poll!(&mut making), bound) {
@@ -125,7 +148,13 @@ impl Instances {
         });
         match made {
             Ok(instance) => {
-                let mut live = self.metrics.instance_made();
+                let mut live = match before {
+                    Some(mut live) => {
+                        live.replaced();
+                        live
+                    }
+                    None => self.metrics.instance_made(),
+                };
                 live.memory(instance.memory_bytes());
                 Ok(Ready { instance, live, served: 0, _places: places })
             }

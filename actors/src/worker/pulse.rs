@@ -14,7 +14,7 @@ use std::{
 
 use futures::task::AtomicWaker;
 
-use crate::pool::{CallId, Load};
+use crate::{dispatcher::CallId, pool::Load};
 
 /// The pulse of one worker. Times are nanoseconds since `born`.
 pub(crate) struct Pulse {
@@ -53,9 +53,9 @@ impl Pulse {
         now.saturating_duration_since(self.born)
     }
 
-    /// A call starts now.
-    pub(super) fn start(&self, call: CallId) {
-        self.started.store(self.nanos(Instant::now()), Ordering::Relaxed);
+    /// A call starts.
+    pub(super) fn start(&self, call: CallId, now: Instant) {
+        self.started.store(self.nanos(now), Ordering::Relaxed);
         self.call.store(call.0, Ordering::Release);
     }
 
@@ -66,12 +66,7 @@ impl Pulse {
     /// When this call was started; `None` while it has not been.
     pub(crate) fn started(&self, call: CallId) -> Option<Instant> {
         let running = self.call.load(Ordering::Acquire) == call.0;
-        running.then(|| self.since())
-    }
-
-    /// When the last call was started.
-    pub(super) fn since(&self) -> Instant {
-        self.born + Duration::from_nanos(self.started.load(Ordering::Relaxed))
+        running.then(|| self.born + Duration::from_nanos(self.started.load(Ordering::Relaxed)))
     }
 
     /// What all calls of this worker did so far, the running one included.
@@ -87,7 +82,7 @@ impl Pulse {
     /// Runs a future and, where this worker is metered, counts its time on a processor and its time asleep.
     ///
     /// A future that wakes itself while it is polled, as guests do at each epoch, is not asleep: it waits for a processor.
-    pub(super) async fn meter<F: Future>(self: Arc<Self>, future: F) -> F::Output {
+    pub(super) async fn meter<F: Future>(self: &Arc<Self>, future: F) -> F::Output {
         if !self.metered {
             return future.await;
         }

@@ -55,14 +55,16 @@ impl Turns {
         self.since = None;
     }
 
-    /// Lets others have the thread, if it is time.
-    pub(super) async fn give_way(&mut self, now: Instant) {
+    /// Lets others have the thread, if it is time. Returns whether it was.
+    pub(super) async fn give_way(&mut self, now: Instant) -> bool {
         let began = *self.began.get_or_insert(now);
-        if now.saturating_duration_since(began) >= TURN {
-            self.give();
-            tokio::task::yield_now().await;
-            self.begin();
+        if now.saturating_duration_since(began) < TURN {
+            return false;
         }
+        self.give();
+        tokio::task::yield_now().await;
+        self.begin();
+        true
     }
 
     /// Awaits something; where that takes more than one turn, no answer waits for it.

@@ -196,6 +196,15 @@ async fn nobody_reads_or_writes_ahead_of_the_slower_side(guest: &str) {
     assert_eq!(bytes, count * (64 << 10));
 }
 
+#[tokio::test]
+async fn a_guest_that_writes_a_few_words_in_pieces_waits_for_nobody() {
+    let (runtime, id) = start(relay("hello_rust", "pieces", PoolSpec::inline())).await;
+    let response = ask(&runtime, &id, get("/")).await.unwrap();
+    let answered = || metrics().value("greenroom_calls_total", &[("function", &id), ("outcome", "ok")]);
+    until("it has written all, and nobody has read", || answered() == 1.0).await;
+    assert_eq!(text(response).await, "Hello from Rust: /, 0 bytes\n");
+}
+
 async fn a_client_that_goes_away_cancels_the_call_and_frees_the_instance(guest: &str) {
     let (runtime, id) = start(relay(guest, "gone", PoolSpec::lazy(4))).await;
     let id = &*id;

@@ -41,8 +41,12 @@ const RESPONSE_MAX: Duration = Duration::from_secs(600);
 /// Size of a response's header section, in bytes; also what is read of its body before the guest takes it.
 const HEADERS_BYTES_MAX: usize = 128 << 10;
 
-/// What a guest may write of a request's body before the connection has taken it, in bytes.
+/// What a guest may write of a body at once, in bytes.
 const CHUNK_BYTES_MAX: usize = 64 << 10;
+
+/// How often a guest of WASI 0.2 may write to a body before the connection has taken some of it. Many write a body of a few
+/// words in as many pieces, and would wait for the connection at each.
+const CHUNKS_MAX: usize = 7;
 
 /// Sends the requests of one store.
 pub(in super::super) struct Outgoing {
@@ -72,6 +76,10 @@ impl WasiHttpHooks for Outgoing {
             let permit = permit.map_err(|_| Error::ConnectionLimitReached)?;
             send(&network, request, options.unwrap_or_default(), permit).await
         })
+    }
+
+    fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
+        CHUNKS_MAX
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
