@@ -2,6 +2,7 @@
 
 mod adaptive;
 pub mod calls;
+mod extism;
 pub mod functions;
 pub mod loops;
 mod one_caller;
@@ -79,7 +80,7 @@ pub enum Target {
 
 /// All rows, in the order of the table.
 pub fn all() -> Vec<Box<dyn Row>> {
-    [calls::rows(), one_caller::rows(), functions::rows(), loops::rows(), adaptive::rows()]
+    [calls::rows(), one_caller::rows(), functions::rows(), loops::rows(), extism::rows(), adaptive::rows()]
         .into_iter()
         .flatten()
         .collect()

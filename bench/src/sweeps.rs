@@ -29,12 +29,7 @@ const CALLERS_OF_POOLS: usize = 64;
 
 /// Measures everything that there is a plot of.
 pub fn all(lab: &Lab) -> anyhow::Result<Vec<Plot>> {
-    let sweeps: [fn(&Lab) -> anyhow::Result<Vec<Plot>>; 4] = [callers, pools, loops, many_functions];
-    let mut plots = Vec::new();
-    for sweep in sweeps {
-        plots.extend(sweep(lab)?);
-    }
-    Ok(plots)
+    Ok([callers(lab)?, pools(lab)?, loops(lab)?, many_functions(lab)?].into_iter().flatten().collect())
 }
 
 fn callers(lab: &Lab) -> anyhow::Result<Vec<Plot>> {
