@@ -1,9 +1,10 @@
 //! The rows: what each is, and the list of all. One file per family.
 
 mod adaptive;
-mod calls;
-mod functions;
-mod loops;
+pub mod calls;
+mod extism;
+pub mod functions;
+pub mod loops;
 mod one_caller;
 
 use std::time::Duration;
@@ -79,7 +80,7 @@ pub enum Target {
 
 /// All rows, in the order of the table.
 pub fn all() -> Vec<Box<dyn Row>> {
-    [calls::rows(), one_caller::rows(), functions::rows(), loops::rows(), adaptive::rows()]
+    [calls::rows(), one_caller::rows(), functions::rows(), loops::rows(), extism::rows(), adaptive::rows()]
         .into_iter()
         .flatten()
         .collect()
