@@ -142,16 +142,18 @@ fn make_private(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// What tells compiled components apart: their bytes, and the engine they were compiled for.
+/// What tells compiled components apart: their bytes, the engine they were compiled for, and the pages that their memory
+/// has ready for growing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     sha256: [u8; 32],
     profile: Profile,
+    headroom: u64,
 }
 
 impl Key {
-    pub(crate) fn new(component: &[u8], profile: Profile) -> Self {
-        Self { sha256: Sha256::digest(component).into(), profile }
+    pub(crate) fn new(component: &[u8], profile: Profile, headroom: u64) -> Self {
+        Self { sha256: Sha256::digest(component).into(), profile, headroom }
     }
 }
 
@@ -163,16 +165,15 @@ pub(crate) struct Compiled {
 }
 
 impl Compiled {
-    /// The component of these bytes, compiled now when nothing uses it yet.
+    /// The component of this key, compiled now when nothing uses it yet.
     ///
     /// # Errors
     /// What the compiler says.
     pub(crate) fn get_or_compile(
         &self,
-        engine: &wasmtime::Engine,
         key: Key,
-        bytes: &[u8],
         disk: &DiskCache,
+        compile: impl FnOnce() -> wasmtime::Result<Component>,
     ) -> wasmtime::Result<Arc<Component>> {
         let slot = {
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
@@ -189,7 +190,7 @@ impl Compiled {
             return Ok(component);
         }
         let start = Instant::now();
-        let compiled = Component::from_binary(engine, bytes);
+        let compiled = compile();
         metrics::histogram!("greenroom_compile_seconds").record(start.elapsed().as_secs_f64());
         let compiled = Arc::new(compiled?);
         disk.count();

@@ -10,6 +10,7 @@ use super::{
     Signature, cache, concurrency,
     engine::{Engine, Profile, ProfileEngine, weight},
     error::{PrepareError, PrepareWarning},
+    headroom::Headroom,
     host::GuestWorld,
     incoming,
     instance::WasmFunction,
@@ -59,7 +60,7 @@ impl Engine {
         let profile_engine = self.for_profile(profile).map_err(|error| {
             one(PrepareError::new("limits.max_stack_bytes", ErrorKind::Internal, error.to_string()))
         })?;
-        let component = self.compile(&profile_engine, &bytes, field).map_err(one)?;
+        let component = self.compile(&profile_engine, &bytes, limits, field).map_err(one)?;
         drop(bytes);
 
         let mut errors = mount_errors(spec);
@@ -123,11 +124,21 @@ impl Engine {
         &self,
         profile_engine: &ProfileEngine,
         bytes: &[u8],
+        limits: &Limits,
         field: &'static str,
     ) -> Result<Arc<Component>, PrepareError> {
         let (compiled, disk) = self.compiled();
-        let key = cache::Key::new(bytes, profile_engine.profile);
-        compiled.get_or_compile(&profile_engine.engine, key, bytes, disk).map_err(|error| {
+        let headroom = Headroom::of(bytes, limits.max_memory_bytes);
+        let key = cache::Key::new(bytes, profile_engine.profile, headroom.as_ref().map_or(0, Headroom::pages));
+        let compile = || {
+            let with_headroom = headroom.and_then(|headroom| headroom.given_to(bytes).ok());
+            // What is wrong with a component is said of the bytes that its author has.
+            match with_headroom.map(|bytes| Component::from_binary(&profile_engine.engine, &bytes)) {
+                Some(Ok(component)) => Ok(component),
+                Some(Err(_)) | None => Component::from_binary(&profile_engine.engine, bytes),
+            }
+        };
+        compiled.get_or_compile(key, disk, compile).map_err(|error| {
             let cause = error.root_cause().to_string();
             let hint = source::cut_off_hint(&cause);
             PrepareError::invalid(field, format!("the component does not compile: {cause}{hint}"))

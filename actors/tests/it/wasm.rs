@@ -5,6 +5,7 @@ mod compiling;
 mod fixture;
 mod grants;
 mod groups;
+mod growth;
 mod handles;
 mod heap;
 mod http;

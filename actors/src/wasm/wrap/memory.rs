@@ -6,7 +6,7 @@
 //! overwrites the adapter. Nothing of this happens where a host implements preview 1 itself, so that such modules are
 //! right and have to work.
 //!
-//! The module's `memory.size` and `memory.grow` become calls of two functions that are appended to it. When the memory
+//! The module's `memory.size` and `memory.grow` become calls of functions that are appended to it (`resize`). When the memory
 //! has grown before the module first asked for its size, it hears the size that it declares, until it grows its memory
 //! itself. In all other cases the answers are the true ones, and what `memory.grow` gives always is: allocators that add
 //! to their heap what growing gave them are right without help, and so they stay.
@@ -14,17 +14,12 @@
 //! What cannot be helped from here: an allocator that takes for granted that memory grows without a gap, or only where
 //! it looked at its size before; the adapter's pages lie in that gap.
 
-use std::{borrow::Cow, convert::Infallible};
+use std::borrow::Cow;
 
-use wasm_encoder::{
-    BlockType, CodeSection, ConstExpr, Function, FunctionSection, GlobalSection, GlobalType, Instruction, Module,
-    SectionId, TypeSection, ValType,
-    reencode::{Error, Reencode, utils},
-};
-use wasmparser::{
-    CodeSectionReader, CustomSectionReader, ExternalKind, FunctionBody, FunctionSectionReader, GlobalSectionReader,
-    MemoryType, Operator, Parser, Payload, TypeRef, TypeSectionReader,
-};
+use wasm_encoder::{BlockType, Function, ValType, reencode::Error};
+use wasmparser::Operator;
+
+use crate::wasm::resize::{Shape, StandIns};
 
 /// The module with its first look at its memory's size made independent of the adapter; the same bytes when it never
 /// looks, or when its memory is not a plain one of its own.
@@ -32,211 +27,60 @@ use wasmparser::{
 /// # Errors
 /// When the bytes are no valid module.
 pub(super) fn with_own_size(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
-    let Some(mut rewriting) = Rewriting::of(bytes)? else { return Ok(Cow::Borrowed(bytes)) };
-    let mut module = Module::new();
-    rewriting.parse_core_module(&mut module, Parser::new(0), bytes)?;
-    Ok(Cow::Owned(module.finish()))
+    let shape = Shape::read(bytes)?;
+    let Some((memory, declared)) = own_size(&shape) else { return Ok(Cow::Borrowed(bytes)) };
+    if !shape.any(|op| matches!(op, Operator::MemorySize { mem } if *mem == memory))? {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    let stand_ins = StandIns {
+        memory,
+        // 1 once the module is to see the true size.
+        global: 0,
+        minimum: None,
+        size: size_body(&shape, memory, declared),
+        grow: grow_body(&shape, memory),
+    };
+    Ok(Cow::Owned(shape.rewritten(stand_ins)?))
 }
 
-/// Where what is appended goes, in the index spaces of a module that needs it.
-struct Rewriting {
-    /// The memory that is exported as `memory`, which is the one that the adapter uses.
-    memory: u32,
-    /// The pages that this memory has at first.
-    declared: i32,
-    /// The type of `memory.size`; that of `memory.grow` comes next.
-    size_type: u32,
-    /// The function in the place of `memory.size`; that for `memory.grow` comes next.
-    size: u32,
-    /// The global that is 1 once the module is to see the true size.
-    sees: u32,
-    has_sees: bool,
+/// The memory that the adapter uses, and the pages that it has at first; none when it is no plain one of the module's.
+fn own_size(shape: &Shape<'_>) -> Option<(u32, i32)> {
+    // An imported memory is another's, and so is what is known of its size.
+    let memory = shape.exported?;
+    let ty = shape.own_memory(memory)?;
+    let declared = i32::try_from(ty.initial).ok()?;
+    (!ty.memory64 && !ty.shared).then_some((memory, declared))
 }
 
-impl Rewriting {
-    fn of(bytes: &[u8]) -> Result<Option<Self>, Error> {
-        let (mut types, mut funcs, mut globals, mut imported_memories) = (0, 0, 0, 0);
-        let (mut memories, mut exported, mut bodies) = (Vec::<MemoryType>::new(), None, Vec::new());
-        for payload in Parser::new(0).parse_all(bytes) {
-            match payload? {
-                Payload::TypeSection(section) => {
-                    for group in section {
-                        types += u32::try_from(group?.types().len()).unwrap_or(u32::MAX);
-                    }
-                }
-                Payload::ImportSection(section) => {
-                    for import in section.into_imports() {
-                        match import?.ty {
-                            TypeRef::Func(_) | TypeRef::FuncExact(_) => funcs += 1,
-                            TypeRef::Global(_) => globals += 1,
-                            TypeRef::Memory(_) => imported_memories += 1,
-                            TypeRef::Table(_) | TypeRef::Tag(_) => {}
-                        }
-                    }
-                }
-                Payload::FunctionSection(section) => funcs += section.count(),
-                Payload::GlobalSection(section) => globals += section.count(),
-                Payload::MemorySection(section) => memories = section.into_iter().collect::<Result<_, _>>()?,
-                Payload::ExportSection(section) => {
-                    for export in section {
-                        let export = export?;
-                        if export.kind == ExternalKind::Memory && export.name == "memory" {
-                            exported = Some(export.index);
-                        }
-                    }
-                }
-                Payload::CodeSectionEntry(body) => bodies.push(body),
-                _ => {}
-            }
-        }
-        // An imported memory is another's, and so is what is known of its size.
-        let own =
-            |index: u32| Some((index, *memories.get(usize::try_from(index.checked_sub(imported_memories)?).ok()?)?));
-        let Some((memory, ty)) = exported.and_then(own) else { return Ok(None) };
-        let Ok(declared) = i32::try_from(ty.initial) else { return Ok(None) };
-        if ty.memory64 || ty.shared {
-            return Ok(None);
-        }
-        let rewriting = Self { memory, declared, size_type: types, size: funcs, sees: globals, has_sees: false };
-        for body in &bodies {
-            if rewriting.any(body, |op| rewriting.is_size(op))? {
-                return Ok(Some(rewriting));
-            }
-        }
-        Ok(None)
-    }
-
-    fn is_size(&self, op: &Operator<'_>) -> bool {
-        matches!(op, Operator::MemorySize { mem } if *mem == self.memory)
-    }
-
-    fn is_grow(&self, op: &Operator<'_>) -> bool {
-        matches!(op, Operator::MemoryGrow { mem } if *mem == self.memory)
-    }
-
-    fn any(&self, body: &FunctionBody<'_>, is: impl Fn(&Operator<'_>) -> bool) -> Result<bool, Error> {
-        for op in body.get_operators_reader()? {
-            if is(&op?) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    fn append_sees(&mut self, globals: &mut GlobalSection) {
-        let ty = GlobalType { val_type: ValType::I32, mutable: true, shared: false };
-        globals.global(ty, &ConstExpr::i32_const(0));
-        self.has_sees = true;
-    }
-
-    /// The size that is true, from when the module has found it to be what it declares; else what it declares.
-    fn size_body(&self) -> Function {
-        let mut body = Function::new([]);
-        let mut code = body.instructions();
-        code.memory_size(self.memory).i32_const(self.declared).i32_eq();
-        code.global_get(self.sees).i32_or().global_set(self.sees);
-        code.memory_size(self.memory).i32_const(self.declared).global_get(self.sees).select();
-        code.end();
-        body
-    }
-
-    /// Grows, and lets the true size be seen when that went well. Growing by nothing only asks for the size.
-    fn grow_body(&self) -> Function {
-        let mut body = Function::new([(1, ValType::I32)]);
-        let mut code = body.instructions();
-        code.local_get(0).i32_eqz().if_(BlockType::Result(ValType::I32)).call(self.size).else_();
-        code.local_get(0).memory_grow(self.memory).local_tee(1).i32_const(-1).i32_ne();
-        code.global_get(self.sees).i32_or().global_set(self.sees).local_get(1);
-        code.end().end();
-        body
-    }
+/// The size that is true, from when the module has found it to be what it declares; else what it declares.
+fn size_body(shape: &Shape<'_>, memory: u32, declared: i32) -> Function {
+    let sees = shape.global();
+    let mut body = Function::new([]);
+    let mut code = body.instructions();
+    code.memory_size(memory).i32_const(declared).i32_eq();
+    code.global_get(sees).i32_or().global_set(sees);
+    code.memory_size(memory).i32_const(declared).global_get(sees).select();
+    code.end();
+    body
 }
 
-impl Reencode for Rewriting {
-    type Error = Infallible;
-
-    fn parse_type_section(&mut self, types: &mut TypeSection, section: TypeSectionReader<'_>) -> Result<(), Error> {
-        utils::parse_type_section(self, types, section)?;
-        types.ty().function([], [ValType::I32]);
-        types.ty().function([ValType::I32], [ValType::I32]);
-        Ok(())
-    }
-
-    fn parse_function_section(
-        &mut self,
-        functions: &mut FunctionSection,
-        section: FunctionSectionReader<'_>,
-    ) -> Result<(), Error> {
-        utils::parse_function_section(self, functions, section)?;
-        functions.function(self.size_type).function(self.size_type + 1);
-        Ok(())
-    }
-
-    fn parse_global_section(
-        &mut self,
-        globals: &mut GlobalSection,
-        section: GlobalSectionReader<'_>,
-    ) -> Result<(), Error> {
-        utils::parse_global_section(self, globals, section)?;
-        self.append_sees(globals);
-        Ok(())
-    }
-
-    /// Adds the section of globals to a module that has none, in its place.
-    fn intersperse_section_hook(
-        &mut self,
-        module: &mut Module,
-        _after: Option<SectionId>,
-        before: Option<SectionId>,
-    ) -> Result<(), Error> {
-        use SectionId::{Code, DataCount, Element, Export, Start};
-        if !self.has_sees && matches!(before, Some(Export | Start | Element | DataCount | Code)) {
-            let mut globals = GlobalSection::new();
-            self.append_sees(&mut globals);
-            module.section(&globals);
-        }
-        Ok(())
-    }
-
-    fn parse_code_section(&mut self, code: &mut CodeSection, section: CodeSectionReader<'_>) -> Result<(), Error> {
-        utils::parse_code_section(self, code, section)?;
-        code.function(&self.size_body()).function(&self.grow_body());
-        Ok(())
-    }
-
-    fn parse_function_body(&mut self, code: &mut CodeSection, func: FunctionBody<'_>) -> Result<(), Error> {
-        if self.any(&func, |op| self.is_size(op) || self.is_grow(op))? {
-            return utils::parse_function_body(self, code, func);
-        }
-        code.raw(func.as_bytes());
-        Ok(())
-    }
-
-    fn instruction<'a>(&mut self, arg: Operator<'a>) -> Result<Instruction<'a>, Error> {
-        if self.is_size(&arg) {
-            Ok(Instruction::Call(self.size))
-        } else if self.is_grow(&arg) {
-            Ok(Instruction::Call(self.size + 1))
-        } else {
-            utils::instruction(self, arg)
-        }
-    }
-
-    /// Copies what has no addresses of code in it as it is, names for backtraces among it, well formed or not.
-    fn parse_custom_section(&mut self, module: &mut Module, section: CustomSectionReader<'_>) -> Result<(), Error> {
-        // The code has moved: lines of other code would be worse than none.
-        if !section.name().starts_with(".debug_") {
-            module.section(&self.custom_section(section)?);
-        }
-        Ok(())
-    }
+/// Grows, and lets the true size be seen when that went well. Growing by nothing only asks for the size.
+fn grow_body(shape: &Shape<'_>, memory: u32) -> Function {
+    let sees = shape.global();
+    let mut body = Function::new([(1, ValType::I32)]);
+    let mut code = body.instructions();
+    code.local_get(0).i32_eqz().if_(BlockType::Result(ValType::I32)).call(shape.size_func()).else_();
+    code.local_get(0).memory_grow(memory).local_tee(1).i32_const(-1).i32_ne();
+    code.global_get(sees).i32_or().global_set(sees).local_get(1);
+    code.end().end();
+    body
 }
 
 #[cfg(test)]
 mod tests {
     use std::{fs, path::Path};
 
-    use wasmparser::{Validator, WasmFeatures};
+    use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
     use super::*;
 
