@@ -10,18 +10,21 @@ mod load;
 mod options;
 mod ours;
 mod peers;
+mod plots;
 mod report;
 mod rounds;
 mod rows;
+mod sweeps;
 mod table;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 
 use self::{
-    lab::Lab,
+    lab::{Lab, Pace},
     options::{Cli, Command},
+    rows::functions,
 };
 
 // As the program `greenroom` has it; ours and the baseline share it.
@@ -44,6 +47,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             println!("{}", table::of_rows(&rows::all()));
             Ok(ExitCode::SUCCESS)
         }
+        Command::Functions { count, millis } => {
+            let lab = Lab::new(Pace::QUICK, None)?;
+            let found = functions::here(&lab, count, Duration::from_millis(millis))?;
+            println!("{}", serde_json::to_string(&found)?);
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Peers => {
             peers::build()?;
             Ok(ExitCode::SUCCESS)
@@ -59,6 +68,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             println!("{}", table::of_results(&results));
             if let Some(path) = &all.json {
                 report::write(path, &results)?;
+            }
+            if let Some(directory) = &all.plots {
+                plots::draw(directory, &sweeps::all(&lab)?)?;
             }
             let failed = results.iter().any(|result| result.outcome.is_failed());
             Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })

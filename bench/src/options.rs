@@ -23,6 +23,14 @@ pub enum Command {
     All(All),
     /// Build what some rows compare with: the `wasmtime` program, in `target/peers`; takes some ten minutes
     Peers,
+    /// Print how many calls a second many functions take together
+    #[command(hide = true)]
+    Functions {
+        /// How many functions.
+        count: usize,
+        /// How long, in milliseconds.
+        millis: u64,
+    },
     /// Name the rows, what each measures, its baseline and its target
     List,
 }
@@ -50,6 +58,9 @@ pub struct All {
     /// Write the results to this file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub json: Option<PathBuf>,
+    /// Measure what the plots of docs/performance.md show, too, and draw them into this folder
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub plots: Option<PathBuf>,
     /// The `wasmtime` that is the peer, if not that of `greenroom-bench peers`
     #[arg(long, value_name = "PATH", env = "WASMTIME", value_hint = ValueHint::FilePath)]
     pub wasmtime: Option<PathBuf>,

@@ -85,7 +85,7 @@ impl<'lab> Tree<'lab> {
         self.lab.callers.block_on(tasks.join_all()).into_iter().collect()
     }
 
-    /// Has so many callers call these functions in a closed loop, each call any of them.
+    /// Has so many callers call these functions in a closed loop, each call any of them, and times each call.
     pub fn in_a_loop_of(
         &self,
         ids: &Arc<[FunctionId]>,
@@ -99,8 +99,9 @@ impl<'lab> Tree<'lab> {
                 let mut random = fastrand::Rng::new();
                 while window.is_open() {
                     let id = &ids[random.usize(..ids.len())];
+                    let began = Instant::now();
                     call(&runtime, id.as_str(), guest).await?;
-                    window.count();
+                    window.count_since(began);
                 }
                 Ok(window)
             }

@@ -1,8 +1,8 @@
 //! The rows: what each is, and the list of all. One file per family.
 
-mod calls;
-mod functions;
-mod loops;
+pub mod calls;
+pub mod functions;
+pub mod loops;
 mod one_caller;
 
 use std::time::Duration;

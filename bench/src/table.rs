@@ -84,7 +84,7 @@ pub fn target(figure: &Figure) -> String {
 }
 
 /// Three digits that count, and thousands apart.
-fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
         ..10.0 => format!("{value:.2}"),
