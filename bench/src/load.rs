@@ -41,6 +41,11 @@ pub struct Counted {
 }
 
 impl Window {
+    /// One that is over: what was begun is finished, and nothing is counted.
+    pub fn over() -> Self {
+        window(&Arc::new(AtomicU8::new(OVER)))
+    }
+
     /// Whether callers go on.
     pub fn is_open(&self) -> bool {
         self.phase.load(Ordering::Relaxed) != OVER

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that measures prints what it found")]
 
 mod bare;
+mod clients;
 mod guests;
 mod lab;
 mod load;
@@ -14,6 +15,7 @@ mod plots;
 mod report;
 mod rounds;
 mod rows;
+mod server;
 mod sweeps;
 mod table;
 
@@ -53,6 +55,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             println!("{}", serde_json::to_string(&found)?);
             Ok(ExitCode::SUCCESS)
         }
+        Command::Greenroom { args } => Ok(greenroom::cli::main(["greenroom".into()].into_iter().chain(args))),
         Command::Peers => {
             peers::build()?;
             Ok(ExitCode::SUCCESS)

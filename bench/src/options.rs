@@ -1,6 +1,6 @@
 //! The command line: what is written, and nothing of what it does.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
@@ -30,6 +30,13 @@ pub enum Command {
         count: usize,
         /// How long, in milliseconds.
         millis: u64,
+    },
+    /// The program `greenroom`, as rows start it
+    #[command(hide = true, disable_help_flag = true)]
+    Greenroom {
+        /// What it is told.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
     },
     /// Name the rows, what each measures, its baseline and its target
     List,

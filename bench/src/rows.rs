@@ -2,6 +2,7 @@
 
 pub mod calls;
 pub mod functions;
+mod http;
 pub mod loops;
 mod one_caller;
 
@@ -78,7 +79,7 @@ pub enum Target {
 
 /// All rows, in the order of the table.
 pub fn all() -> Vec<Box<dyn Row>> {
-    [calls::rows(), one_caller::rows(), functions::rows(), loops::rows()].into_iter().flatten().collect()
+    [calls::rows(), one_caller::rows(), functions::rows(), http::rows(), loops::rows()].into_iter().flatten().collect()
 }
 
 /// The rows of these names; all of them for none.
