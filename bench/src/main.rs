@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that measures prints what it found")]
 
 mod bare;
+mod clients;
 mod guests;
 mod lab;
 mod load;
@@ -14,6 +15,7 @@ mod plots;
 mod report;
 mod rounds;
 mod rows;
+mod server;
 mod sweeps;
 mod table;
 
@@ -48,18 +50,19 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Functions { count, millis } => {
-            let lab = Lab::new(Pace::QUICK, None)?;
+            let lab = Lab::new(Pace::QUICK, false, None)?;
             let found = functions::here(&lab, count, Duration::from_millis(millis))?;
             println!("{}", serde_json::to_string(&found)?);
             Ok(ExitCode::SUCCESS)
         }
+        Command::Greenroom { args } => Ok(greenroom::cli::main(["greenroom".into()].into_iter().chain(args))),
         Command::Peers => {
             peers::build()?;
             Ok(ExitCode::SUCCESS)
         }
         Command::All(all) => {
             let rows = rows::chosen(&all.only)?;
-            let lab = Lab::new(all.pace(), all.wasmtime.clone())?;
+            let lab = Lab::new(all.pace(), all.apart, all.wasmtime.clone())?;
             let mut results = Vec::new();
             for row in &rows {
                 eprintln!("{}: {}", row.name(), row.about());

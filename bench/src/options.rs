@@ -1,6 +1,6 @@
 //! The command line: what is written, and nothing of what it does.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
@@ -31,6 +31,13 @@ pub enum Command {
         /// How long, in milliseconds.
         millis: u64,
     },
+    /// The program `greenroom`, as rows start it
+    #[command(hide = true, disable_help_flag = true)]
+    Greenroom {
+        /// What it is told.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// Name the rows, what each measures, its baseline and its target
     List,
 }
@@ -55,6 +62,9 @@ pub struct All {
     /// Only this row; may be given several times
     #[arg(long, value_name = "ROW")]
     pub only: Vec<String>,
+    /// Let callers be tasks on threads of their own, as those of an embedder are, and not beside the functions
+    #[arg(long)]
+    pub apart: bool,
     /// Write the results to this file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub json: Option<PathBuf>,

@@ -48,13 +48,7 @@ pub struct Tree<'lab> {
 impl<'lab> Tree<'lab> {
     /// Starts a tree of these functions. `name` is its own among those that run at the same time.
     pub fn start(lab: &'lab Lab, name: &str, functions: Vec<FunctionSpec>) -> anyhow::Result<Self> {
-        let runtime = lab.callers.block_on(
-            Runtime::builder()
-                .guest_threads(std::env::var("GT").ok().and_then(|c| c.parse().ok()).unwrap_or(2))
-                .name(name)
-                .functions(functions)
-                .start(),
-        )?;
+        let runtime = lab.callers.block_on(Runtime::builder().name(name).functions(functions).start())?;
         Ok(Self { lab, runtime })
     }
 
@@ -99,7 +93,7 @@ impl<'lab> Tree<'lab> {
         callers: usize,
         time: Duration,
     ) -> anyhow::Result<Counted> {
-        load::tasks(self.lab, callers, time, |mut window| {
+        load::tasks(self.lab, Some(&self.runtime), callers, time, |mut window| {
             let (runtime, ids) = (self.runtime.clone(), Arc::clone(ids));
             async move {
                 let mut random = fastrand::Rng::new();
@@ -116,7 +110,7 @@ impl<'lab> Tree<'lab> {
 
     /// Has callers call one function in a closed loop, and times each call.
     pub fn timed(&self, id: &FunctionId, guest: Guest, callers: usize, time: Duration) -> anyhow::Result<Counted> {
-        load::tasks(self.lab, callers, time, |mut window| {
+        load::tasks(self.lab, Some(&self.runtime), callers, time, |mut window| {
             let (runtime, id) = (self.runtime.clone(), id.clone());
             async move {
                 while window.is_open() {
@@ -131,7 +125,7 @@ impl<'lab> Tree<'lab> {
 
     /// Has so many callers call one function in a closed loop.
     pub fn in_a_loop(&self, id: &FunctionId, guest: Guest, callers: usize, time: Duration) -> anyhow::Result<Counted> {
-        load::tasks_on(self.lab, Some(&self.runtime), callers, time, |mut window| {
+        load::tasks(self.lab, Some(&self.runtime), callers, time, |mut window| {
             let (runtime, id) = (self.runtime.clone(), id.clone());
             async move {
                 while window.is_open() {

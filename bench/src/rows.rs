@@ -4,6 +4,7 @@ mod adaptive;
 pub mod calls;
 mod extism;
 pub mod functions;
+mod http;
 pub mod loops;
 mod one_caller;
 
@@ -80,10 +81,16 @@ pub enum Target {
 
 /// All rows, in the order of the table.
 pub fn all() -> Vec<Box<dyn Row>> {
-    [calls::rows(), one_caller::rows(), functions::rows(), loops::rows(), extism::rows(), adaptive::rows()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let families = [
+        calls::rows(),
+        one_caller::rows(),
+        http::rows(),
+        extism::rows(),
+        functions::rows(),
+        loops::rows(),
+        adaptive::rows(),
+    ];
+    families.into_iter().flatten().collect()
 }
 
 /// The rows of these names; all of them for none.

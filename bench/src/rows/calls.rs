@@ -12,9 +12,6 @@ use crate::{
     ours::Tree,
 };
 
-/// Instances of the pool that do not run are made ready meanwhile.
-const INSTANCES_PER_WORKER: usize = 8;
-
 /// How long the guest computes that computes.
 const WORK: Duration = Duration::from_micros(20);
 
@@ -70,18 +67,11 @@ impl Row for Calls {
         };
         let fresh = self.call == Call::FreshGreet;
         let (tree, id) = Tree::of_one(lab, self.name, guest, pool(self.callers), reuse(fresh))?;
-        Ok(Box::new(Loops {
-            tree,
-            id,
-            bare: Bare::new(guest)?,
-            guest,
-            fresh,
-            callers: std::env::var("CALLERS").ok().and_then(|c| c.parse().ok()).unwrap_or(self.callers),
-        }))
+        Ok(Box::new(Loops { tree, id, bare: Bare::new(guest)?, guest, fresh, callers: self.callers }))
     }
 }
 
-/// As many workers as threads, and room for every caller to wait.
+/// As many workers and instances as threads, and room for every caller to wait.
 pub fn pool(callers: usize) -> PoolSpec {
     PoolSpec::fixed(THREADS, THREADS).with_buffer(callers)
 }
