@@ -22,12 +22,12 @@ use crate::{
 pub const PEER: &str = "`wasmtime serve` on the same component, same connections";
 
 /// What ours is.
-pub const OURS: &str = "`greenroom run` with a bound of each call's time, a pool that is static, and metrics recorded";
+pub const OURS: &str = "`greenroom run` with a bound of each call's time, a static pool with a worker for each processor, and metrics recorded";
 
 const REGISTRY: &str = include_str!("../../../registry/_index.yaml.in");
 
-/// As many guests run at once as there are connections, and as many instances are made ready meanwhile.
-const POOL: &str = "{type: static, workers: 64, size: 128}";
+/// Instances for each worker of the pool: those that do not run are made ready meanwhile.
+const INSTANCES_PER_WORKER: usize = 8;
 
 /// What is served.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -113,7 +113,9 @@ impl Registry {
         for byte in Sha256::digest(&bytes) {
             write!(hash, "{byte:02x}")?;
         }
-        let yaml = REGISTRY.replace("{hash}", &hash).replace("{imports}", component.imports()).replace("{pool}", POOL);
+        let workers = std::thread::available_parallelism()?.get();
+        let pool = format!("{{type: static, workers: {workers}, size: {}}}", workers * INSTANCES_PER_WORKER);
+        let yaml = REGISTRY.replace("{hash}", &hash).replace("{imports}", component.imports()).replace("{pool}", &pool);
         let registry = Self { component, folder: TempDir::with_prefix("greenroom-bench-")? };
         std::fs::write(registry.folder.path().join("_index.yaml"), yaml)?;
         let guest = registry.guest();
