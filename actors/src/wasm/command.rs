@@ -23,7 +23,7 @@ pub(crate) struct Command {
 impl WasmFunction {
     /// Makes the program ready: `arguments` follow those of its entry.
     pub(crate) async fn command(&self, arguments: Vec<String>, stdio: Stdio) -> Result<Command, CallError> {
-        let (state, written) = GuestState::of_command(&self.world, &self.limits, arguments, stdio)?;
+        let (state, written) = GuestState::of_command(&self.facts.world, arguments, stdio)?;
         Ok(Command { instance: self.instantiate(state).await?, written })
     }
 }

@@ -4,7 +4,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Weak},
+    sync::{Arc, LazyLock, Weak},
 };
 
 use wasmtime::component::{LinkerInstance, ResourceTable};
@@ -46,16 +46,22 @@ impl fmt::Debug for HostInterface {
     }
 }
 
-/// The state of one store, as host functions see it.
+/// The context of instances that are being made.
+static NO_CONTEXT: LazyLock<Arc<Context>> = LazyLock::new(Arc::default);
+
+/// The state of one store, as host functions see it. What the guest may never use is made when it first does: most
+/// instances serve one call and are gone.
 pub struct GuestState {
     world: Arc<GuestWorld>,
-    context: Arc<Context>,
+    /// None while the instance is being made.
+    context: Option<Arc<Context>>,
     environment: Vec<(String, String)>,
     /// What follows the arguments of the entry.
     arguments: Vec<String>,
-    wasi: WasiCtx,
+    wasi: Option<Box<WasiCtx>>,
     http: WasiHttpCtx,
-    outgoing: Outgoing,
+    outgoing: Option<Outgoing>,
+    network: Option<Arc<StoreNetwork>>,
     table: ResourceTable,
     mounted: Option<Mounted>,
     pub(super) held: Held,
@@ -70,7 +76,7 @@ impl GuestState {
 
     /// What the running call carries; an empty context while the instance is being made.
     pub fn context(&self) -> &Arc<Context> {
-        &self.context
+        self.context.as_ref().unwrap_or(&NO_CONTEXT)
     }
 
     /// The handles to resources that the guest holds.
@@ -83,8 +89,8 @@ impl GuestState {
         self.world.functions.as_ref()?.upgrade()
     }
 
-    pub(super) fn network(&self) -> &Arc<StoreNetwork> {
-        &self.outgoing.network
+    pub(super) fn network(&mut self) -> &Arc<StoreNetwork> {
+        self.network.get_or_insert_with(|| self.world.network())
     }
 
     /// The files that all guests have open.
@@ -92,35 +98,35 @@ impl GuestState {
         &self.world.open_files
     }
 
-    pub(super) fn new(world: &Arc<GuestWorld>, limits: &Limits) -> Result<Self, CallError> {
-        Ok(Self::of_command(world, limits, Vec::new(), Stdio::default())?.0)
+    pub(super) fn new(world: &Arc<GuestWorld>) -> Result<Self, CallError> {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES_MAX);
+        Ok(Self {
+            context: None,
+            environment: world.environment_of_start(),
+            arguments: Vec::new(),
+            wasi: None,
+            http: WasiHttpCtx::new(),
+            outgoing: None,
+            network: None,
+            table,
+            mounted: world.mounts.open()?,
+            held: Held::default(),
+            limiter: Limiter::new(&world.limits),
+            world: Arc::clone(world),
+        })
     }
 
     /// The state of a program with arguments and streams of its own, and what ends when its output is written.
     pub(super) fn of_command(
         world: &Arc<GuestWorld>,
-        limits: &Limits,
         arguments: Vec<String>,
         stdio: Stdio,
     ) -> Result<(Self, Written), CallError> {
-        let mounted = world.mounts.open()?;
-        let network = Arc::new(StoreNetwork::new(&world.network));
-        let (wasi, written) = world.wasi(mounted.as_ref(), &network, stdio);
-        let mut table = ResourceTable::new();
-        table.set_max_capacity(HANDLES_MAX);
-        let state = Self {
-            context: Arc::default(),
-            environment: world.environment_of_start(),
-            arguments,
-            wasi,
-            http: WasiHttpCtx::new(),
-            outgoing: Outgoing { network, traceparent: None },
-            table,
-            mounted,
-            held: Held::default(),
-            limiter: Limiter::new(limits),
-            world: Arc::clone(world),
-        };
+        let mut state = Self { arguments, ..Self::new(world)? };
+        let network = Arc::clone(state.network());
+        let (wasi, written) = world.wasi(state.mounted.as_ref(), &network, stdio);
+        state.wasi = Some(Box::new(wasi));
         Ok((state, written))
     }
 
@@ -130,8 +136,9 @@ impl GuestState {
             self.world.mounts.refuse_replaced(mounted)?;
         }
         self.environment = self.world.environment()?;
-        self.context = Arc::clone(context);
-        self.outgoing.traceparent = context.traceparent.as_deref().and_then(|text| text.parse().ok());
+        self.context = Some(Arc::clone(context));
+        // What is sent from now on is of this call.
+        self.outgoing = None;
         Ok(())
     }
 }
@@ -144,13 +151,23 @@ impl fmt::Debug for GuestState {
 
 impl WasiView for GuestState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        let Self { world, mounted, network, .. } = self;
+        let ctx = self.wasi.get_or_insert_with(|| {
+            let network = network.get_or_insert_with(|| world.network());
+            Box::new(world.wasi(mounted.as_ref(), network, Stdio::default()).0)
+        });
+        WasiCtxView { ctx, table: &mut self.table }
     }
 }
 
 impl WasiHttpView for GuestState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.outgoing }
+        let Self { world, context, network, .. } = self;
+        let hooks = self.outgoing.get_or_insert_with(|| {
+            let network = network.get_or_insert_with(|| world.network());
+            Outgoing { network: Arc::clone(network), context: context.clone() }
+        });
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks }
     }
 }
 
@@ -185,7 +202,8 @@ impl p3_cli::environment::Host for GuestState {
 
 /// What all instances of a function have in common.
 pub(super) struct GuestWorld {
-    function: FunctionId,
+    pub(super) function: FunctionId,
+    pub(super) limits: Limits,
     spec: WasiSpec,
     /// With `argv[0]`.
     arguments: Vec<String>,
@@ -199,13 +217,14 @@ pub(super) struct GuestWorld {
 }
 
 impl GuestWorld {
-    pub(super) fn new(function: &FunctionId, spec: &WasmSpec, engine: &Engine) -> Self {
+    pub(super) fn new(function: &FunctionId, spec: &WasmSpec, limits: &Limits, engine: &Engine) -> Self {
         let wasi = &spec.wasi;
         let program = wasi.program.as_deref().unwrap_or(function.name()).to_owned();
         // Without the grant nothing can reach them.
         let mounts = if spec.imports.has(Capability::Filesystem) { wasi.mounts.as_slice() } else { &[] };
         Self {
             function: function.clone(),
+            limits: limits.clone(),
             spec: wasi.clone(),
             arguments: std::iter::once(program).chain(wasi.args.iter().cloned()).collect(),
             mounts: Mounts::new(function, mounts),
@@ -244,6 +263,10 @@ impl GuestWorld {
                 format!("the environment variable `{name}` of `{}` cannot be read: {reason}", self.function),
             )),
         }
+    }
+
+    fn network(&self) -> Arc<StoreNetwork> {
+        Arc::new(StoreNetwork::new(&self.network))
     }
 
     fn wasi(&self, mounted: Option<&Mounted>, network: &Arc<StoreNetwork>, stdio: Stdio) -> (WasiCtx, Written) {

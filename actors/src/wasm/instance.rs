@@ -27,28 +27,43 @@ pub(super) type Store = wasmtime::Store<GuestState>;
 
 /// A WebAssembly function that is compiled, linked and ready to make instances.
 pub struct WasmFunction {
-    pub(super) id: FunctionId,
+    pub(super) facts: Arc<Facts>,
     pub(super) engine: Engine,
-    pub(super) profile_engine: Arc<ProfileEngine>,
     pub(super) pre: InstancePre<GuestState>,
     /// Keeps the compiled code, so that others with the same bytes find it.
     pub(super) component: Arc<wasmtime::component::Component>,
     pub(super) export: ComponentExportIndex,
-    pub(super) is_command: bool,
     /// Whether the export takes HTTP requests, not values.
     pub(super) handles_http: bool,
     pub(super) signature: Signature,
     pub(super) reuse: u32,
-    pub(super) limits: Limits,
-    pub(super) world: Arc<GuestWorld>,
     /// Permits that one instance takes.
     pub(super) weight: u32,
+}
+
+/// What a function's instances need of it. They share it, so that making one copies nothing.
+pub(super) struct Facts {
+    pub(super) world: Arc<GuestWorld>,
+    pub(super) profile_engine: Arc<ProfileEngine>,
+    pub(super) is_command: bool,
+    pub(super) params: usize,
+    pub(super) has_result: bool,
+}
+
+impl Facts {
+    fn id(&self) -> &FunctionId {
+        &self.world.function
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.world.limits
+    }
 }
 
 impl WasmFunction {
     /// The function's id.
     pub fn id(&self) -> &FunctionId {
-        &self.id
+        self.facts.id()
     }
 
     /// Whether two functions run the same compiled code.
@@ -57,42 +72,33 @@ impl WasmFunction {
     }
 
     async fn make_instance(&self) -> Result<WasmInstance, CallError> {
-        self.instantiate(GuestState::new(&self.world, &self.limits)?).await
+        self.instantiate(GuestState::new(&self.facts.world)?).await
     }
 
     pub(super) async fn instantiate(&self, state: GuestState) -> Result<WasmInstance, CallError> {
-        let mut store = Store::new(&self.profile_engine.engine, state);
+        let Facts { profile_engine, .. } = &*self.facts;
+        let mut store = Store::new(&profile_engine.engine, state);
         store.limiter(|state| &mut state.limiter);
         store.epoch_deadline_async_yield_and_update(1);
         store.set_epoch_deadline(1);
-        store.set_hostcall_fuel(host_call_bytes_max(&self.limits));
+        store.set_hostcall_fuel(host_call_bytes_max(self.facts.limits()));
         // What guests that do several things at once hold of those: tasks, streams, futures.
         if let Some(table) = store.concurrent_resource_table() {
             table.set_max_capacity(HANDLES_MAX);
         }
-        let instance = self.profile_engine.ticker.during(self.pre.instantiate_async(&mut store)).await;
+        let instance = profile_engine.ticker.during(self.pre.instantiate_async(&mut store)).await;
         let instance = instance.map_err(|error| self.not_made(&store, &error))?;
-        let lacking = || CallError::new(ErrorKind::Internal, format!("`{}`: its instance lacks its method", self.id));
+        let lacking = || CallError::new(ErrorKind::Internal, format!("`{}`: its instance lacks its method", self.id()));
         let callee = match self.handles_http {
             true => Callee::Handler(incoming::handler(&instance, &mut store, self.export).map_err(|_| lacking())?),
             false => Callee::Func(instance.get_func(&mut store, self.export).ok_or_else(lacking)?),
         };
-        Ok(WasmInstance {
-            store,
-            callee,
-            usable: true,
-            id: self.id.clone(),
-            limits: self.limits.clone(),
-            profile_engine: Arc::clone(&self.profile_engine),
-            is_command: self.is_command,
-            params: self.signature.params.len(),
-            has_result: self.signature.result.is_some(),
-        })
+        Ok(WasmInstance { store, callee, usable: true, facts: Arc::clone(&self.facts) })
     }
 
     async fn permits(&self) -> Result<[OwnedSemaphorePermit; 2], CallError> {
         // First the engine's own, of which a rarely used one has fewer: a wait there holds nothing that others need.
-        let own = Arc::clone(&self.profile_engine.permits).acquire_many_owned(self.weight).await;
+        let own = Arc::clone(&self.facts.profile_engine.permits).acquire_many_owned(self.weight).await;
         let all = Arc::clone(self.engine.permits()).acquire_many_owned(self.weight).await;
         match (own, all) {
             (Ok(own), Ok(all)) => Ok([own, all]),
@@ -107,10 +113,11 @@ impl WasmFunction {
                 ErrorKind::Internal,
                 format!(
                     "`{}` needs {bytes} bytes of memory to start, and `limits.max_memory_bytes` allows {}; raise it",
-                    self.id, self.limits.max_memory_bytes
+                    self.id(),
+                    self.facts.limits().max_memory_bytes
                 ),
             ),
-            _ => trap::call_error(&self.id, &self.limits, error),
+            _ => trap::call_error(self.id(), self.facts.limits(), error),
         }
     }
 }
@@ -134,7 +141,7 @@ impl Executor for WasmFunction {
 
     fn is_crowded(&self) -> bool {
         // Whoever waits has taken all that there are.
-        self.engine.permits().available_permits() == 0 || self.profile_engine.permits.available_permits() == 0
+        self.engine.permits().available_permits() == 0 || self.facts.profile_engine.permits.available_permits() == 0
     }
 
     fn make(&self) -> BoxFuture<'_, Result<Box<dyn Instance>, CallError>> {
@@ -144,7 +151,7 @@ impl Executor for WasmFunction {
 
 impl std::fmt::Debug for WasmFunction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WasmFunction").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("WasmFunction").field("id", self.id()).finish_non_exhaustive()
     }
 }
 
@@ -162,12 +169,7 @@ pub(super) struct WasmInstance {
     /// False from the start of a call until its success: a call that failed or was dropped leaves the guest in a state
     /// that nobody knows.
     usable: bool,
-    id: FunctionId,
-    limits: Limits,
-    profile_engine: Arc<ProfileEngine>,
-    is_command: bool,
-    params: usize,
-    has_result: bool,
+    facts: Arc<Facts>,
 }
 
 impl WasmInstance {
@@ -175,27 +177,28 @@ impl WasmInstance {
         let internal = |message: String| CallError::new(ErrorKind::Internal, message);
         self.is_usable()?;
         let Payload::Vals(args) = args else {
-            return Err(internal(format!("`{}` was called with what it does not take", self.id)));
+            return Err(internal(format!("`{}` was called with what it does not take", self.id())));
         };
-        if args.len() != self.params {
-            let (expected, found) = (self.params, args.len());
+        if args.len() != self.facts.params {
+            let (expected, found) = (self.facts.params, args.len());
             return Err(CallError::new(
                 ErrorKind::Invalid,
-                format!("`{}` takes {expected} arguments, and was called with {found}", self.id),
+                format!("`{}` takes {expected} arguments, and was called with {found}", self.id()),
             ));
         }
         let result = match self.invoke(&args, context).await {
             Ok(result) => result,
-            Err(error) if self.is_command && trap::exit_status(&error) == Some(0) => {
-                return Ok(Answer::Val(self.has_result.then_some(Val::Result(Ok(None)))));
+            Err(error) if self.facts.is_command && trap::exit_status(&error) == Some(0) => {
+                return Ok(Answer::Val(self.facts.has_result.then_some(Val::Result(Ok(None)))));
             }
             Err(error) => return Err(self.call_error(&error)),
         };
         let bytes = result.as_ref().map_or(0, payload_bytes);
-        if bytes > self.limits.max_result_bytes {
+        if bytes > self.facts.limits().max_result_bytes {
             return Err(internal(format!(
                 "the result of `{}` has {bytes} bytes, and `limits.max_result_bytes` allows {}; raise it, or return less",
-                self.id, self.limits.max_result_bytes
+                self.id(),
+                self.facts.limits().max_result_bytes
             )));
         }
         self.ended_well();
@@ -218,7 +221,7 @@ impl WasmInstance {
         if self.usable {
             return Ok(());
         }
-        let message = format!("`{}`: an instance whose last call failed was called again", self.id);
+        let message = format!("`{}`: an instance whose last call failed was called again", self.id());
         Err(CallError::new(ErrorKind::Internal, message))
     }
 
@@ -227,9 +230,9 @@ impl WasmInstance {
         let Callee::Func(func) = self.callee else { wasmtime::bail!("its method takes HTTP requests") };
         self.begin(context)?;
         // Any value: the call overwrites it.
-        let mut results = if self.has_result { vec![Val::Bool(false)] } else { Vec::new() };
+        let mut results = if self.facts.has_result { vec![Val::Bool(false)] } else { Vec::new() };
         let call = func.call_async(&mut self.store, args, &mut results);
-        self.profile_engine.ticker.during(call).await?;
+        self.facts.profile_engine.ticker.during(call).await?;
         Ok(results.pop())
     }
 
@@ -251,7 +254,7 @@ impl WasmInstance {
     }
 
     pub(super) fn id(&self) -> &FunctionId {
-        &self.id
+        self.facts.id()
     }
 
     /// Linear memory in use, in bytes.
@@ -261,7 +264,7 @@ impl WasmInstance {
 
     /// Why the guest failed, in the words of its callers.
     pub(super) fn call_error(&self, error: &wasmtime::Error) -> CallError {
-        trap::call_error(&self.id, &self.limits, error)
+        trap::call_error(self.id(), self.facts.limits(), error)
     }
 }
 
@@ -270,8 +273,10 @@ impl Instance for WasmInstance {
         // Boxed apart, because the future of a request is many times as large.
         let run: BoxFuture<'a, _> = match (self.callee, args) {
             (Callee::Handler(handler), Payload::Http(request)) => {
-                let engine = Arc::clone(&self.profile_engine);
-                Box::pin(async move { engine.ticker.during(self.request(handler, *request, context)).await })
+                let facts = Arc::clone(&self.facts);
+                Box::pin(
+                    async move { facts.profile_engine.ticker.during(self.request(handler, *request, context)).await },
+                )
             }
             (_, args) => Box::pin(self.call(args, context)),
         };

@@ -13,7 +13,7 @@ mod tls;
 
 use std::{
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use futures::future::BoxFuture;
@@ -95,17 +95,17 @@ impl FunctionNetwork {
 pub(super) struct StoreNetwork {
     function: Arc<FunctionNetwork>,
     answers: Mutex<Answers>,
-    /// One permit for each outgoing request that may still begin.
-    requests: Arc<Semaphore>,
+    /// One permit for each outgoing request that may still begin. Made with the first of them.
+    requests: OnceLock<Arc<Semaphore>>,
 }
 
 impl StoreNetwork {
     pub(super) fn new(function: &Arc<FunctionNetwork>) -> Self {
-        Self {
-            function: Arc::clone(function),
-            answers: Mutex::default(),
-            requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
-        }
+        Self { function: Arc::clone(function), answers: Mutex::default(), requests: OnceLock::new() }
+    }
+
+    fn requests(&self) -> Arc<Semaphore> {
+        Arc::clone(self.requests.get_or_init(|| Arc::new(Semaphore::new(REQUESTS_MAX))))
     }
 
     /// Whether a socket may be used in this way. What may not is logged.

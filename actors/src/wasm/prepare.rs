@@ -13,7 +13,7 @@ use super::{
     headroom::Headroom,
     host::GuestWorld,
     incoming,
-    instance::WasmFunction,
+    instance::{Facts, WasmFunction},
     link, method, mounts,
     source::{self, Binary},
     wit, wrap,
@@ -86,18 +86,20 @@ impl Engine {
             return Err(errors);
         };
         let function = WasmFunction {
-            id: id.clone(),
             engine: self.clone(),
-            profile_engine,
             pre,
             component,
-            is_command: export.is_command(),
             handles_http,
             export: export.index,
             signature: signature.clone(),
             reuse: spec.reuse,
-            limits: limits.clone(),
-            world: Arc::new(GuestWorld::new(id, spec, self)),
+            facts: Arc::new(Facts {
+                world: Arc::new(GuestWorld::new(id, spec, limits, self)),
+                profile_engine,
+                is_command: export.is_command(),
+                params: signature.params.len(),
+                has_result: signature.result.is_some(),
+            }),
             weight,
         };
         Ok(Prepared { function: Arc::new(function), signature, warnings })

@@ -51,8 +51,8 @@ const CHUNKS_MAX: usize = 7;
 /// Sends the requests of one store.
 pub(in super::super) struct Outgoing {
     pub(in super::super) network: Arc<StoreNetwork>,
-    /// The trace context of the call that runs, which requests carry unless the guest gives them one.
-    pub(in super::super) traceparent: Option<HeaderValue>,
+    /// That of the call that runs: requests carry its trace, unless the guest gives them one.
+    pub(in super::super) context: Option<Arc<crate::call::Context>>,
 }
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -67,11 +67,13 @@ impl WasiHttpHooks for Outgoing {
         options: Option<RequestOptions>,
         _: Done,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        if let Some(traceparent) = &self.traceparent {
-            request.headers_mut().entry(TRACEPARENT).or_insert_with(|| traceparent.clone());
+        let traceparent: Option<HeaderValue> =
+            self.context.as_ref().and_then(|context| context.traceparent.as_deref()?.parse().ok());
+        if let Some(traceparent) = traceparent {
+            request.headers_mut().entry(TRACEPARENT).or_insert(traceparent);
         }
         let network = Arc::clone(&self.network);
-        let permit = Arc::clone(&network.requests).try_acquire_owned();
+        let permit = network.requests().try_acquire_owned();
         Box::new(async move {
             let permit = permit.map_err(|_| Error::ConnectionLimitReached)?;
             send(&network, request, options.unwrap_or_default(), permit).await
