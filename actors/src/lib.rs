@@ -1,12 +1,12 @@
 //! The supervision tree, pools and WebAssembly executor of Greenroom.
 //!
 //! ```text
-//! root ── function supervisor ┬─ dispatcher     queues, hands out, enforces deadlines
+//! root ── function supervisor ┬─ dispatcher     its run queue, deadlines
 //!         (one per function)  └─ workers …      run calls on the guest threads, next instance ready
 //! ```
 //!
-//! A call takes this way: [`Runtime::call`] finds the function in the directory, the gate bounds it, the dispatcher queues
-//! it and hands it to a worker, the worker runs it on an instance and answers the caller.
+//! A call takes this way: [`Runtime::call`] finds the function in the directory, the gate bounds it, it waits in the
+//! dispatcher's run queue until a worker takes it, and the worker runs it on an instance and answers the caller.
 //!
 //! This crate never sees YAML or a command line, and HTTP only as requests of guests; functions come as
 //! [`spec::FunctionSpec`].

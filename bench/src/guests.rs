@@ -1,6 +1,9 @@
 //! The guests that are called, and what they are called with.
 
-use greenroom_actors::{spec::Source, wasmtime::component::Val};
+use greenroom_actors::{
+    spec::{Capabilities, Capability, Source},
+    wasmtime::component::Val,
+};
 
 /// What is called.
 #[derive(Debug, Clone, Copy)]
@@ -14,17 +17,31 @@ pub enum Guest {
     },
     /// `forever: func()`, which never ends.
     Forever,
+    /// `zero: func() -> s32`, of a core module.
+    #[cfg(feature = "extism")]
+    Zero,
+    /// `sleep-ms: func(ms: u64) -> u64`, from Rust: sleeps in a clock of WASI, and returns how long it was.
+    Sleep {
+        /// For how long.
+        millis: u64,
+    },
 }
 
 const GREET: &[u8] = include_bytes!("../../registry-examples/http-greet/wasm/greet.wasm");
+const SLEEP: &[u8] = include_bytes!("../../registry-examples/sleep/wasm/sleep_test.wasm");
 const WORK: &str = include_str!("../guests/work.wat");
+#[cfg(feature = "extism")]
+const ZERO: &str = include_str!("../guests/zero.wat");
 
 impl Guest {
     /// Its code.
     pub fn source(self) -> Source {
         match self {
             Self::Greet => Source::Bytes(GREET.into()),
+            Self::Sleep { .. } => Source::Bytes(SLEEP.into()),
             Self::Work { .. } | Self::Forever => Source::Text(WORK.into()),
+            #[cfg(feature = "extism")]
+            Self::Zero => Source::Text(ZERO.into()),
         }
     }
 
@@ -32,7 +49,10 @@ impl Guest {
     pub fn bytes(self) -> &'static [u8] {
         match self {
             Self::Greet => GREET,
+            Self::Sleep { .. } => SLEEP,
             Self::Work { .. } | Self::Forever => WORK.as_bytes(),
+            #[cfg(feature = "extism")]
+            Self::Zero => ZERO.as_bytes(),
         }
     }
 
@@ -42,6 +62,9 @@ impl Guest {
             Self::Greet => "greet",
             Self::Work { .. } => "work",
             Self::Forever => "forever",
+            #[cfg(feature = "extism")]
+            Self::Zero => "zero",
+            Self::Sleep { .. } => "test-sleep#sleep-ms",
         }
     }
 
@@ -51,7 +74,16 @@ impl Guest {
             Self::Greet => vec![Val::String("Ada Lovelace".to_owned())],
             Self::Work { n } => vec![Val::U32(n)],
             Self::Forever => Vec::new(),
+            #[cfg(feature = "extism")]
+            Self::Zero => Vec::new(),
+            Self::Sleep { millis } => vec![Val::U64(millis)],
         }
+    }
+
+    /// What it is granted.
+    pub fn imports(self) -> Capabilities {
+        let granted = matches!(self, Self::Sleep { .. }).then_some(Capability::Clocks);
+        granted.into_iter().collect()
     }
 
     /// Whether this is an answer that it gives.
@@ -62,6 +94,9 @@ impl Guest {
         let is_right = match (self, answer) {
             (Self::Greet, Some(Val::String(text))) => text == "Hello, Ada Lovelace!",
             (Self::Work { .. }, Some(Val::U32(_))) => true,
+            #[cfg(feature = "extism")]
+            (Self::Zero, Some(Val::S32(0))) => true,
+            (Self::Sleep { millis }, Some(Val::U64(slept))) => *slept >= millis,
             _ => false,
         };
         anyhow::ensure!(is_right, "`{}` answered {answer:?}", self.method());

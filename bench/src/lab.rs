@@ -48,6 +48,8 @@ pub struct Lab {
     pub pace: Pace,
     /// The runtime of whoever calls: an embedder's own, with [`THREADS`] threads.
     pub callers: Runtime,
+    /// Whether callers of ours stay on threads of their own.
+    pub is_apart: bool,
     /// What ours recorded.
     pub metrics: PrometheusHandle,
     wasmtime: PathBuf,
@@ -67,7 +69,7 @@ impl std::error::Error for NotMeasured {}
 
 impl Lab {
     /// Starts the callers' threads and the recorder, of which a process has one.
-    pub fn new(pace: Pace, wasmtime: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub fn new(pace: Pace, is_apart: bool, wasmtime: Option<PathBuf>) -> anyhow::Result<Self> {
         let callers = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(THREADS)
             .thread_name("callers")
@@ -86,7 +88,7 @@ impl Lab {
                 kept_small.run_upkeep();
             }
         });
-        Ok(Self { pace, callers, metrics, wasmtime: wasmtime.unwrap_or_else(peers::wasmtime) })
+        Ok(Self { pace, callers, is_apart, metrics, wasmtime: wasmtime.unwrap_or_else(peers::wasmtime) })
     }
 
     /// The `wasmtime` program: what was named, or what `peers` built.

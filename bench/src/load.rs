@@ -11,7 +11,6 @@ use std::{
 
 use anyhow::Context;
 use hdrhistogram::Histogram;
-use tokio::task::JoinSet;
 
 use crate::lab::Lab;
 
@@ -41,6 +40,11 @@ pub struct Counted {
 }
 
 impl Window {
+    /// One that is over: what was begun is finished, and nothing is counted.
+    pub fn over() -> Self {
+        window(&Arc::new(AtomicU8::new(OVER)))
+    }
+
     /// Whether callers go on.
     pub fn is_open(&self) -> bool {
         self.phase.load(Ordering::Relaxed) != OVER
@@ -82,22 +86,14 @@ impl Counted {
     }
 }
 
-/// Runs callers as tasks on the callers' threads for this long, and adds up what they counted.
+/// Runs callers as tasks for this long, and adds up what they counted: beside the functions of a runtime, or on the
+/// callers' own threads where there is none, or the lab says so.
 ///
 /// # Errors
 /// The first error of a caller.
-pub fn tasks<C, F>(lab: &Lab, callers: usize, time: Duration, caller: C) -> anyhow::Result<Counted>
-where
-    C: Fn(Window) -> F,
-    F: Future<Output = anyhow::Result<Window>> + Send + 'static,
-{
-    tasks_on(lab, None, callers, time, caller)
-}
-
-/// x
-pub fn tasks_on<C, F>(
+pub fn tasks<C, F>(
     lab: &Lab,
-    on: Option<&greenroom_actors::Runtime>,
+    beside: Option<&greenroom_actors::Runtime>,
     callers: usize,
     time: Duration,
     caller: C,
@@ -107,25 +103,21 @@ where
     F: Future<Output = anyhow::Result<Window>> + Send + 'static,
 {
     let phase = Arc::new(AtomicU8::new(BEFORE));
+    let beside = beside.filter(|_| !lab.is_apart);
     lab.callers.block_on(async {
-        let mut tasks = JoinSet::new();
-        for _ in 0..callers {
-            match on {
-                Some(runtime) if std::env::var_os("NEAR").is_some() => {
-                    let t = runtime.spawn_beside(caller(window(&phase)));
-                    tasks.spawn(async move { t.await.expect("x") });
-                }
-                _ => {
-                    tasks.spawn(caller(window(&phase)));
-                }
-            }
-        }
+        let tasks: Vec<_> = (0..callers)
+            .map(|_| caller(window(&phase)))
+            .map(|caller| match beside {
+                Some(runtime) => runtime.spawn_beside(caller),
+                None => tokio::spawn(caller),
+            })
+            .collect();
         tokio::time::sleep(time / UNCOUNTED_PART).await;
         let counting = Counting::start(&phase);
         tokio::time::sleep(time - time / UNCOUNTED_PART).await;
         let mut counted = counting.end(&phase);
-        while let Some(ended) = tasks.join_next().await {
-            counted.add(ended.context("a caller panicked")??);
+        for task in tasks {
+            counted.add(task.await.context("a caller panicked")??);
         }
         Ok(counted)
     })

@@ -4,24 +4,29 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that measures prints what it found")]
 
 mod bare;
+mod clients;
 mod guests;
 mod lab;
 mod load;
 mod options;
 mod ours;
 mod peers;
+mod plots;
 mod report;
 mod rounds;
 mod rows;
+mod server;
+mod sweeps;
 mod table;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 
 use self::{
-    lab::Lab,
+    lab::{Lab, Pace},
     options::{Cli, Command},
+    rows::functions,
 };
 
 // As the program `greenroom` has it; ours and the baseline share it.
@@ -44,13 +49,20 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             println!("{}", table::of_rows(&rows::all()));
             Ok(ExitCode::SUCCESS)
         }
+        Command::Functions { count, millis } => {
+            let lab = Lab::new(Pace::QUICK, false, None)?;
+            let found = functions::here(&lab, count, Duration::from_millis(millis))?;
+            println!("{}", serde_json::to_string(&found)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Greenroom { args } => Ok(greenroom::cli::main(["greenroom".into()].into_iter().chain(args))),
         Command::Peers => {
             peers::build()?;
             Ok(ExitCode::SUCCESS)
         }
         Command::All(all) => {
             let rows = rows::chosen(&all.only)?;
-            let lab = Lab::new(all.pace(), all.wasmtime.clone())?;
+            let lab = Lab::new(all.pace(), all.apart, all.wasmtime.clone())?;
             let mut results = Vec::new();
             for row in &rows {
                 eprintln!("{}: {}", row.name(), row.about());
@@ -59,6 +71,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             println!("{}", table::of_results(&results));
             if let Some(path) = &all.json {
                 report::write(path, &results)?;
+            }
+            if let Some(directory) = &all.plots {
+                plots::draw(directory, &sweeps::all(&lab)?)?;
             }
             let failed = results.iter().any(|result| result.outcome.is_failed());
             Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })

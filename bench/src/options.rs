@@ -1,6 +1,6 @@
 //! The command line: what is written, and nothing of what it does.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
@@ -23,6 +23,21 @@ pub enum Command {
     All(All),
     /// Build what some rows compare with: the `wasmtime` program, in `target/peers`; takes some ten minutes
     Peers,
+    /// Print how many calls a second many functions take together
+    #[command(hide = true)]
+    Functions {
+        /// How many functions.
+        count: usize,
+        /// How long, in milliseconds.
+        millis: u64,
+    },
+    /// The program `greenroom`, as rows start it
+    #[command(hide = true, disable_help_flag = true)]
+    Greenroom {
+        /// What it is told.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// Name the rows, what each measures, its baseline and its target
     List,
 }
@@ -47,9 +62,15 @@ pub struct All {
     /// Only this row; may be given several times
     #[arg(long, value_name = "ROW")]
     pub only: Vec<String>,
+    /// Let callers be tasks on threads of their own, as those of an embedder are, and not beside the functions
+    #[arg(long)]
+    pub apart: bool,
     /// Write the results to this file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub json: Option<PathBuf>,
+    /// Measure what the plots of docs/performance.md show, too, and draw them into this folder
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub plots: Option<PathBuf>,
     /// The `wasmtime` that is the peer, if not that of `greenroom-bench peers`
     #[arg(long, value_name = "PATH", env = "WASMTIME", value_hint = ValueHint::FilePath)]
     pub wasmtime: Option<PathBuf>,

@@ -7,7 +7,7 @@ use std::{
 
 use greenroom_actors::{
     CallOptions, Runtime,
-    spec::{Capabilities, Code, FunctionId, FunctionSpec, Limits, PoolSpec, Transport, WasiSpec, WasmSpec},
+    spec::{Code, FunctionId, FunctionSpec, Limits, PoolSpec, Transport, WasiSpec, WasmSpec},
 };
 use tokio::task::JoinSet;
 
@@ -30,7 +30,7 @@ pub fn function(id: FunctionId, guest: Guest, pool: PoolSpec, reuse: u32) -> Fun
         sha256: None,
         wit: None,
         method: guest.method().to_owned(),
-        imports: Capabilities::NONE,
+        imports: guest.imports(),
         wasi: WasiSpec::default(),
         reuse,
         transport: Transport::Payload,
@@ -85,7 +85,7 @@ impl<'lab> Tree<'lab> {
         self.lab.callers.block_on(tasks.join_all()).into_iter().collect()
     }
 
-    /// Has so many callers call these functions in a closed loop, each call any of them.
+    /// Has so many callers call these functions in a closed loop, each call any of them, and times each call.
     pub fn in_a_loop_of(
         &self,
         ids: &Arc<[FunctionId]>,
@@ -93,14 +93,15 @@ impl<'lab> Tree<'lab> {
         callers: usize,
         time: Duration,
     ) -> anyhow::Result<Counted> {
-        load::tasks(self.lab, callers, time, |mut window| {
+        load::tasks(self.lab, Some(&self.runtime), callers, time, |mut window| {
             let (runtime, ids) = (self.runtime.clone(), Arc::clone(ids));
             async move {
                 let mut random = fastrand::Rng::new();
                 while window.is_open() {
                     let id = &ids[random.usize(..ids.len())];
+                    let began = Instant::now();
                     call(&runtime, id.as_str(), guest).await?;
-                    window.count();
+                    window.count_since(began);
                 }
                 Ok(window)
             }
@@ -109,7 +110,7 @@ impl<'lab> Tree<'lab> {
 
     /// Has callers call one function in a closed loop, and times each call.
     pub fn timed(&self, id: &FunctionId, guest: Guest, callers: usize, time: Duration) -> anyhow::Result<Counted> {
-        load::tasks(self.lab, callers, time, |mut window| {
+        load::tasks(self.lab, Some(&self.runtime), callers, time, |mut window| {
             let (runtime, id) = (self.runtime.clone(), id.clone());
             async move {
                 while window.is_open() {
@@ -124,7 +125,7 @@ impl<'lab> Tree<'lab> {
 
     /// Has so many callers call one function in a closed loop.
     pub fn in_a_loop(&self, id: &FunctionId, guest: Guest, callers: usize, time: Duration) -> anyhow::Result<Counted> {
-        load::tasks_on(self.lab, Some(&self.runtime), callers, time, |mut window| {
+        load::tasks(self.lab, Some(&self.runtime), callers, time, |mut window| {
             let (runtime, id) = (self.runtime.clone(), id.clone());
             async move {
                 while window.is_open() {

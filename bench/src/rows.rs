@@ -1,8 +1,11 @@
 //! The rows: what each is, and the list of all. One file per family.
 
-mod calls;
-mod functions;
-mod loops;
+mod adaptive;
+pub mod calls;
+mod extism;
+pub mod functions;
+mod http;
+pub mod loops;
 mod one_caller;
 
 use std::time::Duration;
@@ -78,7 +81,16 @@ pub enum Target {
 
 /// All rows, in the order of the table.
 pub fn all() -> Vec<Box<dyn Row>> {
-    [calls::rows(), one_caller::rows(), functions::rows(), loops::rows()].into_iter().flatten().collect()
+    let families = [
+        calls::rows(),
+        one_caller::rows(),
+        http::rows(),
+        extism::rows(),
+        functions::rows(),
+        loops::rows(),
+        adaptive::rows(),
+    ];
+    families.into_iter().flatten().collect()
 }
 
 /// The rows of these names; all of them for none.

@@ -12,9 +12,6 @@ use crate::{
     ours::Tree,
 };
 
-/// Instances of the pool that do not run are made ready meanwhile.
-const INSTANCES_PER_WORKER: usize = 8;
-
 /// How long the guest computes that computes.
 const WORK: Duration = Duration::from_micros(20);
 
@@ -74,9 +71,9 @@ impl Row for Calls {
     }
 }
 
-/// As many workers as threads, and room for every caller to wait.
+/// As many workers and instances as threads, and room for every caller to wait.
 pub fn pool(callers: usize) -> PoolSpec {
-    PoolSpec::fixed(THREADS, THREADS * INSTANCES_PER_WORKER).with_buffer(callers)
+    PoolSpec::fixed(THREADS, THREADS).with_buffer(callers)
 }
 
 /// How many calls an instance serves: one, or any number.

@@ -1,8 +1,10 @@
 //! Many functions of one binary, each call to any of them, against the same calls to one: what a tree costs that is wide.
 
-use std::{sync::Arc, time::Duration};
+use std::{process::Command, sync::Arc, time::Duration};
 
+use anyhow::{Context, ensure};
 use greenroom_actors::spec::{FunctionId, PoolSpec};
+use serde::{Deserialize, Serialize};
 
 use super::{Figure, Row, Sides, Target, calls::reuse};
 use crate::{
@@ -41,44 +43,77 @@ impl Row for Functions {
     }
 
     fn set_up<'lab>(&self, lab: &'lab Lab) -> anyhow::Result<Box<dyn Sides + 'lab>> {
-        Ok(Box::new(OneAndMany { many: Wide::start(lab, "many", self.count)?, one: Wide::start(lab, "one", 1)? }))
+        let count_max = if lab.pace.is_smoke() { 1_000 } else { usize::MAX };
+        Ok(Box::new(OneAndMany { count: self.count.min(count_max) }))
     }
 }
 
-struct OneAndMany<'lab> {
-    many: Wide<'lab>,
-    one: Wide<'lab>,
+/// Each turn is taken in a process of its own: what ten thousand functions leave behind is not the question.
+struct OneAndMany {
+    count: usize,
 }
 
-impl Sides for OneAndMany<'_> {
+impl Sides for OneAndMany {
     fn ours(&mut self, time: Duration) -> anyhow::Result<Vec<f64>> {
-        Ok(vec![self.many.per_second(time)?])
+        Ok(vec![apart(self.count, time)?.per_second])
     }
 
     fn baseline(&mut self, time: Duration) -> anyhow::Result<Vec<Option<f64>>> {
-        Ok(vec![Some(self.one.per_second(time)?)])
+        Ok(vec![Some(apart(1, time)?.per_second)])
     }
 }
 
-/// A tree of many functions.
-pub struct Wide<'lab> {
-    tree: Tree<'lab>,
-    ids: Arc<[FunctionId]>,
+/// What was found of many functions.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Found {
+    /// Calls a second, to any of them.
+    pub per_second: f64,
+    /// What half of the calls took at most, in seconds.
+    pub p50: f64,
+    /// What all but one in a hundred took at most, in seconds.
+    pub p99: f64,
+    /// Bytes that became resident when they were loaded.
+    pub loaded: Option<f64>,
+    /// Bytes that became resident until each had been called once and had its next instance ready.
+    pub called: Option<f64>,
 }
 
-impl<'lab> Wide<'lab> {
-    /// Starts it, and calls each function once, so that lazy pools have made what they make.
-    pub fn start(lab: &'lab Lab, name: &str, count: usize) -> anyhow::Result<Self> {
-        let ids = (0..count).map(|index| FunctionId::new("bench", &format!("greet-{index}")));
-        let ids: Arc<[FunctionId]> = ids.collect::<Result<_, _>>()?;
-        let spec = |id: &FunctionId| function(id.clone(), Guest::Greet, PoolSpec::default(), reuse(true));
-        let tree = Tree::start(lab, name, ids.iter().map(spec).collect())?;
-        tree.call_each(&ids, Guest::Greet, CALLERS)?;
-        Ok(Self { tree, ids })
-    }
+/// Calls so many functions for this long, in a process of their own.
+///
+/// # Errors
+/// What that process says.
+pub fn apart(count: usize, time: Duration) -> anyhow::Result<Found> {
+    let mut process = Command::new(std::env::current_exe()?);
+    process.arg("functions").arg(count.to_string()).arg(time.as_millis().to_string());
+    let output = process.output().context("this program cannot be started again")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
 
-    /// Calls a second, each to any function.
-    pub fn per_second(&self, time: Duration) -> anyhow::Result<f64> {
-        Ok(self.tree.in_a_loop_of(&self.ids, Guest::Greet, CALLERS, time)?.per_second())
-    }
+/// The same in this process, which should have done nothing before.
+pub fn here(lab: &Lab, count: usize, time: Duration) -> anyhow::Result<Found> {
+    let ids = (0..count).map(|index| FunctionId::new("bench", &format!("greet-{index}")));
+    let ids: Arc<[FunctionId]> = ids.collect::<Result<_, _>>()?;
+    let spec = |id: &FunctionId| function(id.clone(), Guest::Greet, PoolSpec::default(), reuse(true));
+    let before = resident();
+    let more = || Some(resident()? - before?);
+    let tree = Tree::start(lab, "functions", ids.iter().map(spec).collect())?;
+    let loaded = more();
+    tree.call_each(&ids, Guest::Greet, CALLERS)?;
+    let called = more();
+    let counted = tree.in_a_loop_of(&ids, Guest::Greet, CALLERS, time)?;
+    Ok(Found {
+        per_second: counted.per_second(),
+        p50: counted.latency(0.5)?,
+        p99: counted.latency(0.99)?,
+        loaded,
+        called,
+    })
+}
+
+/// Memory of this process that is resident, in bytes, where the system says so.
+fn resident() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()? * 1024.0)
 }

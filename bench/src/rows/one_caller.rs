@@ -55,7 +55,7 @@ impl Sides for Alone<'_> {
     }
 
     fn baseline(&mut self, time: Duration) -> anyhow::Result<Vec<Option<f64>>> {
-        let counted = load::tasks(self.lab, 1, time, |mut window| {
+        let counted = load::tasks(self.lab, None, 1, time, |mut window| {
             let bare = Arc::clone(&self.bare);
             async move {
                 while window.is_open() {
