@@ -20,8 +20,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use self::{
-    lab::Lab,
+    lab::{Lab, Pace},
     options::{Cli, Command},
+    rows::scale,
 };
 
 // As the program `greenroom` has it; ours and the baseline share it.
@@ -42,6 +43,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::List => {
             println!("{}", table::of_rows(&rows::all()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Scale { side, count, registry } => {
+            let lab = Lab::new(Pace::QUICK, None)?;
+            println!("{}", serde_json::to_string(&scale::here(&lab, side, count, registry)?)?);
             Ok(ExitCode::SUCCESS)
         }
         Command::Peers => {

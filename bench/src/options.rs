@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use crate::lab::Pace;
+use crate::{lab::Pace, rows::scale};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -23,6 +23,16 @@ pub enum Command {
     All(All),
     /// Build what some rows compare with: the `wasmtime` program, in `target/peers`; takes some ten minutes
     Peers,
+    /// Print how long one side of the rows of this family takes, and what memory
+    #[command(hide = true)]
+    Scale {
+        /// What is measured.
+        side: scale::Side,
+        /// How many.
+        count: usize,
+        /// Where functions are loaded from.
+        registry: Option<PathBuf>,
+    },
     /// Name the rows, what each measures, its baseline and its target
     List,
 }

@@ -48,7 +48,13 @@ pub struct Tree<'lab> {
 impl<'lab> Tree<'lab> {
     /// Starts a tree of these functions. `name` is its own among those that run at the same time.
     pub fn start(lab: &'lab Lab, name: &str, functions: Vec<FunctionSpec>) -> anyhow::Result<Self> {
-        let runtime = lab.callers.block_on(Runtime::builder().guest_threads(std::env::var("GT").ok().and_then(|c| c.parse().ok()).unwrap_or(2)).name(name).functions(functions).start())?;
+        let runtime = lab.callers.block_on(
+            Runtime::builder()
+                .guest_threads(std::env::var("GT").ok().and_then(|c| c.parse().ok()).unwrap_or(2))
+                .name(name)
+                .functions(functions)
+                .start(),
+        )?;
         Ok(Self { lab, runtime })
     }
 

@@ -5,6 +5,7 @@ mod calls;
 mod functions;
 mod loops;
 mod one_caller;
+pub mod scale;
 
 use std::time::Duration;
 
@@ -79,7 +80,7 @@ pub enum Target {
 
 /// All rows, in the order of the table.
 pub fn all() -> Vec<Box<dyn Row>> {
-    [calls::rows(), one_caller::rows(), functions::rows(), loops::rows(), adaptive::rows()]
+    [calls::rows(), one_caller::rows(), functions::rows(), scale::rows(), loops::rows(), adaptive::rows()]
         .into_iter()
         .flatten()
         .collect()

@@ -70,7 +70,14 @@ impl Row for Calls {
         };
         let fresh = self.call == Call::FreshGreet;
         let (tree, id) = Tree::of_one(lab, self.name, guest, pool(self.callers), reuse(fresh))?;
-        Ok(Box::new(Loops { tree, id, bare: Bare::new(guest)?, guest, fresh, callers: std::env::var("CALLERS").ok().and_then(|c| c.parse().ok()).unwrap_or(self.callers) }))
+        Ok(Box::new(Loops {
+            tree,
+            id,
+            bare: Bare::new(guest)?,
+            guest,
+            fresh,
+            callers: std::env::var("CALLERS").ok().and_then(|c| c.parse().ok()).unwrap_or(self.callers),
+        }))
     }
 }
 
