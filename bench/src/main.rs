@@ -49,8 +49,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             println!("{}", table::of_rows(&rows::all()));
             Ok(ExitCode::SUCCESS)
         }
-        Command::Functions { count, millis } => {
-            let lab = Lab::new(Pace::QUICK, false, None)?;
+        Command::Functions { count, millis, apart } => {
+            let lab = Lab::new(Pace::QUICK, apart, None)?;
             let found = functions::here(&lab, count, Duration::from_millis(millis))?;
             println!("{}", serde_json::to_string(&found)?);
             Ok(ExitCode::SUCCESS)

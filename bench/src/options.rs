@@ -30,6 +30,9 @@ pub enum Command {
         count: usize,
         /// How long, in milliseconds.
         millis: u64,
+        /// Whether callers have threads of their own.
+        #[arg(long)]
+        apart: bool,
     },
     /// The program `greenroom`, as rows start it
     #[command(hide = true, disable_help_flag = true)]

@@ -78,7 +78,7 @@ fn loops(lab: &Lab) -> anyhow::Result<Vec<Plot>> {
 
 fn many_functions(lab: &Lab) -> anyhow::Result<Vec<Plot>> {
     let found = sweep(lab.pace, &FUNCTIONS, |count, time| {
-        let found = functions::apart(count, time)?;
+        let found = functions::alone(lab, count, time)?;
         let mib = |bytes: Option<f64>| bytes.unwrap_or(f64::NAN) / f64::from(1 << 20);
         Ok([found.per_second, found.p50 * 1e6, found.p99 * 1e6, mib(found.loaded), mib(found.called)])
     })?;

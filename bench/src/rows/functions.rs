@@ -44,22 +44,23 @@ impl Row for Functions {
 
     fn set_up<'lab>(&self, lab: &'lab Lab) -> anyhow::Result<Box<dyn Sides + 'lab>> {
         let count_max = if lab.pace.is_smoke() { 1_000 } else { usize::MAX };
-        Ok(Box::new(OneAndMany { count: self.count.min(count_max) }))
+        Ok(Box::new(OneAndMany { lab, count: self.count.min(count_max) }))
     }
 }
 
 /// Each turn is taken in a process of its own: what ten thousand functions leave behind is not the question.
-struct OneAndMany {
+struct OneAndMany<'lab> {
+    lab: &'lab Lab,
     count: usize,
 }
 
-impl Sides for OneAndMany {
+impl Sides for OneAndMany<'_> {
     fn ours(&mut self, time: Duration) -> anyhow::Result<Vec<f64>> {
-        Ok(vec![apart(self.count, time)?.per_second])
+        Ok(vec![alone(self.lab, self.count, time)?.per_second])
     }
 
     fn baseline(&mut self, time: Duration) -> anyhow::Result<Vec<Option<f64>>> {
-        Ok(vec![Some(apart(1, time)?.per_second)])
+        Ok(vec![Some(alone(self.lab, 1, time)?.per_second)])
     }
 }
 
@@ -82,9 +83,10 @@ pub struct Found {
 ///
 /// # Errors
 /// What that process says.
-pub fn apart(count: usize, time: Duration) -> anyhow::Result<Found> {
+pub fn alone(lab: &Lab, count: usize, time: Duration) -> anyhow::Result<Found> {
     let mut process = Command::new(std::env::current_exe()?);
     process.arg("functions").arg(count.to_string()).arg(time.as_millis().to_string());
+    process.args(lab.is_apart.then_some("--apart"));
     let output = process.output().context("this program cannot be started again")?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
     Ok(serde_json::from_slice(&output.stdout)?)
