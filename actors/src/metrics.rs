@@ -306,7 +306,11 @@ pub fn describe() {
     describe_counter!(INSTANCES_FAILED, "Instances that could not be made.");
     describe_histogram!(KILL_LATENESS, Seconds, "How long after its deadline a killed worker was gone.");
     describe_counter!(RESTARTS, "Actors started again after they ended unasked.");
-    describe_gauge!(GUEST_MEMORY, Bytes, "Linear memory of all live instances.");
+    describe_gauge!(
+        GUEST_MEMORY,
+        Bytes,
+        "Linear memory of all live instances, with what is ready for guests that grow."
+    );
     describe_histogram!(
         "greenroom_compile_seconds",
         Seconds,

@@ -1,6 +1,8 @@
 //! The baseline of most rows: wasmtime alone, in a loop on plain threads, with the settings that ours has. There is the same
 //! pool of instances, the same clock of epochs, a limiter, and the same values in and out; and nothing else.
 
+pub mod sleeper;
+
 use std::{
     sync::{
         Arc,

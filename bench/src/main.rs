@@ -26,7 +26,7 @@ use clap::Parser;
 use self::{
     lab::{Lab, Pace},
     options::{Cli, Command},
-    rows::functions,
+    rows::{functions, scale},
 };
 
 // As the program `greenroom` has it; ours and the baseline share it.
@@ -56,6 +56,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Greenroom { args } => Ok(greenroom::cli::main(["greenroom".into()].into_iter().chain(args))),
+        Command::Scale { side, count, registry } => {
+            let lab = Lab::new(Pace::QUICK, false, None)?;
+            println!("{}", serde_json::to_string(&scale::here(&lab, side, count, registry)?)?);
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Peers => {
             peers::build()?;
             Ok(ExitCode::SUCCESS)

@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use crate::lab::Pace;
+use crate::{lab::Pace, rows::scale};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -37,6 +37,16 @@ pub enum Command {
         /// What it is told.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
+    },
+    /// Print how long one side of the rows of this family takes, and what memory
+    #[command(hide = true)]
+    Scale {
+        /// What is measured.
+        side: scale::Side,
+        /// How many.
+        count: usize,
+        /// Where functions are loaded from.
+        registry: Option<PathBuf>,
     },
     /// Name the rows, what each measures, its baseline and its target
     List,

@@ -7,6 +7,7 @@ pub mod functions;
 mod http;
 pub mod loops;
 mod one_caller;
+pub mod scale;
 
 use std::time::Duration;
 
@@ -87,6 +88,7 @@ pub fn all() -> Vec<Box<dyn Row>> {
         http::rows(),
         extism::rows(),
         functions::rows(),
+        scale::rows(),
         loops::rows(),
         adaptive::rows(),
     ];

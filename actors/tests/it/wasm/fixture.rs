@@ -63,7 +63,8 @@ pub async fn run(prepared: &Prepared, instance: &mut Box<dyn Instance>, args: Va
     run_with(prepared, instance, Context::default(), args).await
 }
 
-async fn run_with(
+/// [`run`] with a context.
+pub async fn run_with(
     prepared: &Prepared,
     instance: &mut Box<dyn Instance>,
     context: Context,

@@ -13,6 +13,7 @@ use std::{
 
 use greenroom_actors::{
     CallOptions, Context, ErrorKind, Runtime,
+    executor::Executor,
     spec::{Capability, Code, FunctionSpec, Limits, PoolSpec, WasmSpec},
     wasm::{Prepared, REQUESTS_MAX},
 };
@@ -82,11 +83,19 @@ fn a_request_carries_the_trace_of_its_call() {
     let url = json!([format!("http://127.0.0.1:{port}/")]);
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let context = Context { traceparent: Some(trace.to_owned()), ..Context::default() };
-    call_with(&prepared, context, url.clone()).unwrap();
+    call_with(&prepared, context.clone(), url.clone()).unwrap();
     let traced = heads.recv().unwrap();
     assert!(traced.contains(&format!("traceparent: {trace}\r\n")), "{traced}");
-    call(&prepared, url).unwrap();
+    call(&prepared, url.clone()).unwrap();
     assert!(!heads.recv().unwrap().contains("traceparent"));
+    // Of its own call, when one instance serves several.
+    block_on(async {
+        let mut instance = prepared.function.make().await.unwrap();
+        for (context, is_traced) in [(context.clone(), true), (Context::default(), false), (context, true)] {
+            run_with(&prepared, &mut instance, context, url.clone()).await.unwrap();
+            assert_eq!(heads.recv().unwrap().contains(trace), is_traced);
+        }
+    });
 }
 
 #[test]
