@@ -19,7 +19,6 @@ use crate::{
 };
 
 /// What a function is made of. Kept by the root, so that a supervisor can be started again.
-#[derive(Clone)]
 pub(crate) struct FunctionParts {
     pub(crate) id: FunctionId,
     /// The name of the runtime, which the names of dispatchers begin with.
@@ -42,7 +41,7 @@ pub(crate) enum FunctionMessage {
 pub(crate) struct Function;
 
 pub(crate) struct FunctionState {
-    parts: FunctionParts,
+    parts: Arc<FunctionParts>,
     instances: Arc<Instances>,
     dispatcher: ActorRef<CallMessage>,
     queue: Arc<RunQueue>,
@@ -52,12 +51,12 @@ pub(crate) struct FunctionState {
 impl Actor for Function {
     type Msg = FunctionMessage;
     type State = FunctionState;
-    type Arguments = FunctionParts;
+    type Arguments = Arc<FunctionParts>;
 
     async fn pre_start(
         &self,
         myself: ActorRef<FunctionMessage>,
-        parts: FunctionParts,
+        parts: Arc<FunctionParts>,
     ) -> Result<FunctionState, ActorProcessingErr> {
         let instances = Arc::new(Instances::new(
             parts.id.clone(),
@@ -104,7 +103,8 @@ impl Actor for Function {
             tracing::error!(function = %state.parts.id, why, "the dispatcher ended; starting it again");
             state.let_workers_go();
             state.parts.metrics.restarted(Restart::Dispatcher);
-            (state.dispatcher, state.queue) = start_dispatcher(&myself, &state.parts).await?;
+            // Boxed, because it is rare and its room would be kept in every supervisor.
+            (state.dispatcher, state.queue) = Box::pin(start_dispatcher(&myself, &state.parts)).await?;
         } else if let Some((worker, _)) = state.workers.remove(&cell.get_id()) {
             state.queue.down(worker, crash);
         }

@@ -1,6 +1,6 @@
 //! The root of the tree: one child per function. It starts a function's supervisor again when that ends unasked.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 
@@ -12,16 +12,16 @@ use crate::{
 /// What the root is told.
 pub(crate) enum RootMessage {
     /// Start this function; say when its dispatcher takes calls, or why it could not be started.
-    Add(Box<FunctionParts>, RpcReplyPort<Result<(), String>>),
+    Add(Arc<FunctionParts>, RpcReplyPort<Result<(), String>>),
     /// Start this function again, after it could not be.
-    Revive(Box<FunctionParts>),
+    Revive(Arc<FunctionParts>),
 }
 
 pub(crate) struct Root;
 
 #[derive(Default)]
 pub(crate) struct RootState {
-    functions: HashMap<ActorId, FunctionParts>,
+    functions: HashMap<ActorId, Arc<FunctionParts>>,
 }
 
 /// How long the root waits before it tries again to start a supervisor that could not be started.
@@ -44,11 +44,11 @@ impl Actor for Root {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             RootMessage::Add(parts, reply) => {
-                let started = state.start(&myself, *parts).await.map(drop).map_err(|(_, error)| error);
+                let started = state.start(&myself, parts).await.map(drop).map_err(|(_, error)| error);
                 // Whoever asked and went away does not need to know.
                 drop(reply.send(started));
             }
-            RootMessage::Revive(parts) => state.revive(&myself, *parts).await,
+            RootMessage::Revive(parts) => state.revive(&myself, parts).await,
         }
         Ok(())
     }
@@ -78,9 +78,9 @@ impl RootState {
     async fn start(
         &mut self,
         myself: &ActorRef<RootMessage>,
-        parts: FunctionParts,
-    ) -> Result<ActorRef<FunctionMessage>, (FunctionParts, String)> {
-        match Function::spawn_linked(None, Function, parts.clone(), myself.get_cell()).await {
+        parts: Arc<FunctionParts>,
+    ) -> Result<ActorRef<FunctionMessage>, (Arc<FunctionParts>, String)> {
+        match Function::spawn_linked(None, Function, Arc::clone(&parts), myself.get_cell()).await {
             Ok((supervisor, _)) => {
                 self.functions.insert(supervisor.get_id(), parts);
                 Ok(supervisor)
@@ -89,11 +89,11 @@ impl RootState {
         }
     }
 
-    async fn revive(&mut self, myself: &ActorRef<RootMessage>, parts: FunctionParts) {
+    async fn revive(&mut self, myself: &ActorRef<RootMessage>, parts: Arc<FunctionParts>) {
         if let Err((parts, error)) = self.start(myself, parts).await {
             tracing::error!(function = %parts.id, error, "the supervisor could not be started again; trying later");
             // The timer ends with the root.
-            drop(myself.send_after(REVIVE_AFTER, move || RootMessage::Revive(Box::new(parts))));
+            drop(myself.send_after(REVIVE_AFTER, move || RootMessage::Revive(Arc::clone(&parts))));
         }
     }
 }

@@ -8,7 +8,7 @@ mod instances;
 mod pulse;
 mod turns;
 
-use std::{sync::Arc, time::Instant};
+use std::{pin::pin, sync::Arc, time::Instant};
 
 pub(crate) use instances::Instances;
 use instances::Ready;
@@ -81,7 +81,8 @@ impl Actor for Worker {
         _message: Serve,
         state: &mut WorkerState,
     ) -> Result<(), ActorProcessingErr> {
-        if let Err(error) = state.serve(myself.get_cell()).await {
+        // Boxed, because ractor's own futures hold that of a message several times over.
+        if let Err(error) = Box::pin(state.serve(myself.get_cell())).await {
             // The call that met the error hears it there, so that a caller who asks again finds it known.
             state.parts.queue.cannot_start(state.parts.id, error);
         }
@@ -152,10 +153,14 @@ impl WorkerState {
         let waited = started.saturating_duration_since(call.arrived);
         self.parts.metrics.started(waited);
         trace::started(call.reply.span(), waited);
-        let run = self.pulse.meter(ready.run(args, &call.context));
-        let result = match call.reply.span().is_none() {
-            true => self.turns.patient(run).await,
-            false => self.turns.patient(run.instrument(call.reply.span().clone())).await,
+        let result = {
+            // Pinned here, because futures that are passed on take their room twice, and many calls may be asleep.
+            let run = pin!(ready.run(args, &call.context));
+            let run = pin!(self.pulse.meter(run));
+            match call.reply.span().is_none() {
+                true => self.turns.patient(run).await,
+                false => self.turns.patient(run.instrument(call.reply.span().clone())).await,
+            }
         };
         self.pulse.end();
         let again = result.is_ok() && self.parts.instances.serves_again(&ready);

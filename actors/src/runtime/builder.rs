@@ -238,7 +238,7 @@ impl Inner {
             directory: self.directory.clone(),
             threads: self.threads.clone(),
         };
-        let added = ractor::call!(self.root, RootMessage::Add, Box::new(parts));
+        let added = ractor::call!(self.root, RootMessage::Add, Arc::new(parts));
         added.map_err(|error| error.to_string()).and_then(|added| added).map_err(StartError::Actor)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Pools, deadlines and retirement are the worker's business: here, dropping a future is what ends a call.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use futures::future::BoxFuture;
 use tokio::sync::OwnedSemaphorePermit;
@@ -231,8 +231,11 @@ impl WasmInstance {
         self.begin(context)?;
         // Any value: the call overwrites it.
         let mut results = if self.facts.has_result { vec![Val::Bool(false)] } else { Vec::new() };
-        let call = func.call_async(&mut self.store, args, &mut results);
-        self.facts.profile_engine.ticker.during(call).await?;
+        {
+            // Pinned here, because a future that is passed on takes its room twice, and many calls may be asleep.
+            let call = pin!(func.call_async(&mut self.store, args, &mut results));
+            self.facts.profile_engine.ticker.during(call).await?;
+        }
         Ok(results.pop())
     }
 
@@ -274,9 +277,10 @@ impl Instance for WasmInstance {
         let run: BoxFuture<'a, _> = match (self.callee, args) {
             (Callee::Handler(handler), Payload::Http(request)) => {
                 let facts = Arc::clone(&self.facts);
-                Box::pin(
-                    async move { facts.profile_engine.ticker.during(self.request(handler, *request, context)).await },
-                )
+                Box::pin(async move {
+                    let request = pin!(self.request(handler, *request, context));
+                    facts.profile_engine.ticker.during(request).await
+                })
             }
             (_, args) => Box::pin(self.call(args, context)),
         };
