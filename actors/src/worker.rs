@@ -10,6 +10,7 @@ mod turns;
 
 use std::{pin::pin, sync::Arc, time::Instant};
 
+use futures::future::Either;
 pub(crate) use instances::Instances;
 use instances::Ready;
 pub(crate) use pulse::Pulse;
@@ -184,28 +185,28 @@ impl WorkerState {
     /// there was room for one.
     async fn instance_for(&mut self, call: &Call, taken: Instant) -> Result<(Ready, Instant), CallError> {
         let instances = &self.parts.instances;
-        if let Some(ready) = self.next.take() {
-            self.pulse.start(call.id(), taken);
-            return Ok((ready, taken));
-        }
-        let places = match (self.spent.take(), instances.take_spare()) {
-            (spent, Some(ready)) => {
-                drop(spent);
-                let now = Instant::now();
-                self.pulse.start(call.id(), now);
-                return Ok((ready, now));
+        let (found, started) = match self.next.take() {
+            Some(ready) => (Either::Left(ready), taken),
+            None => {
+                let found = match (self.spent.take(), instances.take_spare()) {
+                    (spent, Some(ready)) => {
+                        drop(spent);
+                        Either::Left(ready)
+                    }
+                    (Some(spent), None) => Either::Left(self.turns.patient(instances.make_again(spent)).await?),
+                    (None, None) => Either::Right(self.turns.patient(instances.places()).await?),
+                };
+                (found, Instant::now())
             }
-            (Some(spent), None) => {
-                let ready = self.turns.patient(instances.make_again(spent)).await?;
-                let now = Instant::now();
-                self.pulse.start(call.id(), now);
-                return Ok((ready, now));
-            }
-            (None, None) => self.turns.patient(instances.places()).await?,
         };
-        let now = Instant::now();
-        self.pulse.start(call.id(), now);
-        let made = self.turns.patient(instances.make_for_call(places, self.parts.deadline)).await;
-        Ok((made.inspect_err(|_| self.pulse.end())?, now))
+        self.pulse.start(call.id(), started);
+        let ready = match found {
+            Either::Left(ready) => ready,
+            Either::Right(places) => {
+                let made = self.turns.patient(instances.make_for_call(places, self.parts.deadline)).await;
+                made.inspect_err(|_| self.pulse.end())?
+            }
+        };
+        Ok((ready, started))
     }
 }
