@@ -10,7 +10,7 @@ mod turns;
 
 use std::{pin::pin, sync::Arc, time::Instant};
 
-use futures::future::Either;
+use futures::{FutureExt, future::Either};
 pub(crate) use instances::Instances;
 use instances::Ready;
 pub(crate) use pulse::Pulse;
@@ -92,6 +92,23 @@ impl Actor for Worker {
     }
 }
 
+impl WorkerParts {
+    /// Waits for the next call, and makes spare instances until it comes; `None` once the pool has let this worker go.
+    async fn next_call(&self) -> Option<Assignment> {
+        let Self { id, queue, instances, .. } = self;
+        while instances.wants_spare() {
+            // Making one may take long: a call that has come is not to wait for all of them.
+            if let Some(next) = queue.next(*id).now_or_never() {
+                return next;
+            }
+            if !instances.make_spare().await {
+                break;
+            }
+        }
+        queue.next(*id).await
+    }
+}
+
 impl WorkerState {
     /// Runs calls until the pool lets this worker go.
     ///
@@ -117,7 +134,7 @@ impl WorkerState {
                         // is quicker to wake it.
                         tokio::task::yield_now().await;
                     }
-                    let Some(assignment) = self.parts.queue.next(self.parts.id).await else { return Ok(()) };
+                    let Some(assignment) = self.parts.next_call().await else { return Ok(()) };
                     self.turns.begin();
                     (Some(assignment), Instant::now())
                 }
@@ -125,7 +142,7 @@ impl WorkerState {
         }
     }
 
-    /// Makes what is to be ready while nobody waits for this worker.
+    /// Makes this worker's own instance ready while nobody waits for it.
     async fn make_ready(&mut self) -> Result<(), CallError> {
         let instances = &self.parts.instances;
         match (&mut self.next, self.spent.take()) {
@@ -140,7 +157,6 @@ impl WorkerState {
             }
             _ => {}
         }
-        while instances.wants_spare() && instances.make_spare().await {}
         Ok(())
     }
 
