@@ -196,3 +196,24 @@ async fn functions_share_the_instances_of_the_runtime_and_wait_for_them() {
     }
     assert_eq!(other.await.unwrap().unwrap(), 3, "instances that idled gave their places up for it");
 }
+
+#[tokio::test]
+async fn a_task_beside_the_functions_runs_on_their_threads_and_calls_them() {
+    let gate = Gate::new();
+    gate.release(9);
+    let spec = lab("f:wait", "wait", PoolSpec::lazy(2));
+    let runtime = gate.builder("pools-beside").function(spec).start().await.unwrap();
+    let caller = runtime.clone();
+    let task = runtime.spawn_beside(async move {
+        let thread = std::thread::current().name().map(str::to_owned);
+        (thread, caller.call::<u32>("f:wait", (1,)).await)
+    });
+    let (thread, answer) = task.await.unwrap();
+    assert_eq!(thread.as_deref(), Some("greenroom-guest"));
+    answer.unwrap();
+
+    let endless = runtime.spawn_beside(std::future::pending::<()>());
+    runtime.shutdown(Duration::ZERO).await;
+    drop(runtime);
+    assert!(endless.await.unwrap_err().is_cancelled());
+}
