@@ -247,3 +247,24 @@ async fn a_call_that_comes_while_spare_instances_are_made_waits_for_one_of_them_
     let answer = tokio::time::timeout(Duration::from_secs(60), call).await;
     assert_eq!(answer.expect("the other two are not waited for").unwrap(), json!("done"));
 }
+
+#[tokio::test]
+async fn a_task_beside_the_functions_runs_on_their_threads_and_calls_them() {
+    let gate = Gate::new();
+    gate.release(9);
+    let spec = lab("f:wait", "wait", PoolSpec::lazy(2));
+    let runtime = gate.builder("pools-beside").function(spec).start().await.unwrap();
+    let caller = runtime.clone();
+    let task = runtime.spawn_beside(async move {
+        let thread = std::thread::current().name().map(str::to_owned);
+        (thread, caller.call::<u32>("f:wait", (1,)).await)
+    });
+    let (thread, answer) = task.await.unwrap();
+    assert_eq!(thread.as_deref(), Some("greenroom-guest"));
+    answer.unwrap();
+
+    let endless = runtime.spawn_beside(std::future::pending::<()>());
+    runtime.shutdown(Duration::ZERO).await;
+    drop(runtime);
+    assert!(endless.await.unwrap_err().is_cancelled());
+}
