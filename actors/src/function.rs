@@ -6,9 +6,13 @@
 //! Where the pool keeps no worker, a function begins with its dispatcher alone, under the root, and its supervisor takes
 //! that over when a worker is first wanted: many functions are never called, and each actor takes some kilobytes.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    future::{Future, poll_fn},
+    sync::Arc,
+};
 
-use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, SpawnErr, SupervisionEvent};
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
 
 use crate::{
     directory::{Directory, Entry},
@@ -133,7 +137,7 @@ impl Actor for Function {
         state: &mut FunctionState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            FunctionMessage::Spawn { worker, probe } => state.spawn(&myself, worker, probe),
+            FunctionMessage::Spawn { worker, probe } => state.spawn(&myself, worker, probe).await,
         }
         Ok(())
     }
@@ -185,7 +189,7 @@ impl FunctionState {
         }
     }
 
-    fn spawn(&mut self, myself: &ActorRef<FunctionMessage>, worker: WorkerId, probe: bool) {
+    async fn spawn(&mut self, myself: &ActorRef<FunctionMessage>, worker: WorkerId, probe: bool) {
         let parts = WorkerParts {
             id: worker,
             probe,
@@ -196,9 +200,15 @@ impl FunctionState {
             queue: self.queue.clone(),
             metrics: self.parts.metrics.clone(),
         };
-        // Workers live on the guest threads. Nothing waits for them here: threads full of guests would delay it.
-        let _threads = self.parts.threads.handle().enter();
-        match ActorRuntime::spawn_linked_instant(None, Worker, parts, myself.get_cell()) {
+        // Boxed, because its room would be kept in every supervisor. A worker does nothing until it is there, so that this
+        // waits for nothing, and it takes no task of its own, of which there would be as many as workers that start.
+        let mut starting = Box::pin(Worker::spawn_linked(None, Worker, parts, myself.get_cell()));
+        let started = poll_fn(|cx| {
+            // Workers live on the guest threads.
+            let _threads = self.parts.threads.handle().enter();
+            starting.as_mut().poll(cx)
+        });
+        match started.await {
             Ok((actor, _)) => {
                 self.workers.insert(actor.get_id(), (worker, actor.get_cell()));
             }

@@ -196,7 +196,9 @@ impl WorkerState {
                 return Ok((ready, now));
             }
             (Some(spent), None) => {
-                let ready = self.turns.patient(instances.make_again(spent)).await?;
+                // Pinned here, as is the next, for the same reason as the run of the call.
+                let making = pin!(instances.make_again(spent));
+                let ready = self.turns.patient(making).await?;
                 let now = Instant::now();
                 self.pulse.start(call.id(), now);
                 return Ok((ready, now));
@@ -205,7 +207,8 @@ impl WorkerState {
         };
         let now = Instant::now();
         self.pulse.start(call.id(), now);
-        let made = self.turns.patient(instances.make_for_call(places, self.parts.deadline)).await;
+        let making = pin!(instances.make_for_call(places, self.parts.deadline));
+        let made = self.turns.patient(making).await;
         Ok((made.inspect_err(|_| self.pulse.end())?, now))
     }
 }

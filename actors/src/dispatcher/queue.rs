@@ -62,6 +62,8 @@ pub(super) struct State {
     lost: usize,
     /// When the dispatcher will look at the queue.
     pub(super) alarm: Option<Instant>,
+    /// When the first of all calls may be late.
+    pub(super) due: Option<Instant>,
     /// What the metrics were last told: how many calls wait, when that was, and the workers by state.
     shown: (usize, Option<Instant>, [usize; 3]),
     /// Workers to wake, and whether to tell the dispatcher of an earlier alarm, once the lock is free.
@@ -104,6 +106,7 @@ impl RunQueue {
             fault: None,
             lost: 0,
             alarm: None,
+            due: None,
             shown: (0, None, [0; 3]),
             woken: SmallVec::new(),
             rings: false,
@@ -327,11 +330,17 @@ impl State {
         }
     }
 
+    /// A call may be late by then.
+    pub(super) fn watch(&mut self, due: Option<Instant>) {
+        self.due = self.due.into_iter().chain(due).min();
+        self.look_at(due);
+    }
+
     fn arrived(&mut self, call: Arc<Call>, args: Payload) {
         self.last_call += 1;
         let id = CallId(self.last_call);
         call.name(id);
-        self.look_at(self.next_look(call.arrived, &call));
+        self.watch(self.next_look(call.arrived, &call));
         let (now, here) = (call.arrived, self.waiting.here());
         self.waiting.push(here, Assignment { call, args });
         let near = self.resting[here].take();
@@ -345,7 +354,7 @@ impl State {
         staff.call = Some(Arc::clone(&assignment.call));
         staff.inbox = Some(assignment);
         self.woken.extend(staff.waker.take());
-        self.look_at(self.parts.limits.max_execution.and_then(|max| now.checked_add(max)));
+        self.watch(self.parts.limits.max_execution.and_then(|max| now.checked_add(max)));
     }
 
     fn cannot_start(&mut self, now: Instant, worker: WorkerId, error: CallError) {

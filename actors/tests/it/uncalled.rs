@@ -108,12 +108,8 @@ async fn a_first_call_that_is_cancelled_at_once_leaves_nothing_behind() {
 #[tokio::test]
 async fn a_dispatcher_that_dies_before_the_first_call_is_started_again() {
     let metrics = metrics();
-    let runtime = Gate::new()
-        .builder("uncalled-dies")
-        .function(lab("ud:add", "add", PoolSpec::lazy(1)))
-        .start()
-        .await
-        .unwrap();
+    let runtime =
+        Gate::new().builder("uncalled-dies").function(lab("ud:add", "add", PoolSpec::lazy(1))).start().await.unwrap();
     let before = dispatcher(&runtime, "ud:add");
     before.kill();
     let labels = [("function", "ud:add"), ("actor", "dispatcher")];
@@ -126,12 +122,8 @@ async fn a_dispatcher_that_dies_before_the_first_call_is_started_again() {
 #[tokio::test]
 async fn a_supervisor_that_came_with_the_first_call_is_started_again_when_it_dies() {
     let metrics = metrics();
-    let runtime = Gate::new()
-        .builder("uncalled-super")
-        .function(lab("us:add", "add", PoolSpec::lazy(1)))
-        .start()
-        .await
-        .unwrap();
+    let runtime =
+        Gate::new().builder("uncalled-super").function(lab("us:add", "add", PoolSpec::lazy(1))).start().await.unwrap();
     assert_eq!(add(&runtime, "us:add").await.unwrap(), 42);
     let before = dispatcher(&runtime, "us:add");
     before.try_get_supervisor().unwrap().kill();
