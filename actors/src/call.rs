@@ -17,7 +17,7 @@ pub(crate) use http::Progress;
 pub use http::{BodyError, HttpBody, HttpRequest};
 pub use nested::{DEPTH_MAX, NESTED_WAIT_MAX};
 pub(crate) use nested::{Functions, out_of_patience};
-pub(crate) use reply::{Port, Reply, Settled, stopped};
+pub(crate) use reply::{Port, Reply, Settled, Times, stopped};
 use serde_json::Value;
 use wasmtime::component::Val;
 

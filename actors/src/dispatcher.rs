@@ -100,7 +100,7 @@ impl DispatcherState {
         match admitted {
             Ok((args, permit)) => {
                 let (span, options) = trace::begin(&parts.id, options);
-                let reply = Reply::new(Port::Actor(port), permit, parts.metrics.clone(), span);
+                let reply = Reply::new(Port::Actor(port), permit, span);
                 let call = Call::new(options, Instant::now(), reply).asked();
                 parts.queue.push(Arc::new(call), args);
             }

@@ -196,8 +196,8 @@ impl FunctionMetrics {
         })
     }
 
-    /// A worker started a call that had waited this long.
-    pub(crate) fn started(&self, waited: Duration) {
+    /// A call waited this long for a worker, which has started it.
+    pub(crate) fn waited(&self, waited: Duration) {
         self.series().queue_wait.record(waited.as_secs_f64());
     }
 

@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 use turns::Turns;
 
 use crate::{
-    call::{CallError, trace},
+    call::{CallError, Times, trace},
     dispatcher::{Assignment, Call, RunQueue},
     metrics::FunctionMetrics,
     pool::WorkerId,
@@ -62,10 +62,10 @@ impl Actor for Worker {
     async fn pre_start(&self, _myself: ActorRef<Serve>, parts: WorkerParts) -> Result<WorkerState, ActorProcessingErr> {
         Ok(WorkerState {
             pulse: Arc::new(Pulse::new(parts.metered)),
+            turns: Turns::new(parts.metrics.clone()),
             parts,
             next: None,
             spent: None,
-            turns: Turns::default(),
         })
     }
 
@@ -151,7 +151,7 @@ impl WorkerState {
     ) -> Result<(Option<Assignment>, Instant), CallError> {
         let (mut ready, started) = self.instance_for(&call, taken).await?;
         let waited = started.saturating_duration_since(call.arrived);
-        self.parts.metrics.started(waited);
+        self.turns.started(waited);
         trace::started(call.reply.span(), waited);
         let result = {
             // Pinned here, because futures that are passed on take their room twice, and many calls may be asleep.
@@ -165,7 +165,8 @@ impl WorkerState {
         self.pulse.end();
         let again = result.is_ok() && self.parts.instances.serves_again(&ready);
         let now = Instant::now();
-        let answer = call.reply.settle(Some(now.saturating_duration_since(started)), result);
+        let ran = Some(now.saturating_duration_since(started));
+        let answer = call.reply.settle(Times { waited: self.turns.waited(), ran }, result);
         let next = self.parts.queue.turn(now, self.parts.id);
         drop(call);
         self.turns.answer(answer, now, started, next.is_some());

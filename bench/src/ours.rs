@@ -73,7 +73,7 @@ impl<'lab> Tree<'lab> {
     pub fn call_each(&self, ids: &Arc<[FunctionId]>, guest: Guest, callers: usize) -> anyhow::Result<()> {
         let mut tasks = JoinSet::new();
         for first in 0..callers {
-            let (runtime, ids) = (self.runtime.clone(), Arc::clone(ids));
+            let (runtime, ids) = (self.runtime.clone(), Arc::clone(&ids));
             let calls = async move {
                 for id in ids.iter().skip(first).step_by(callers) {
                     call(&runtime, id.as_str(), guest).await?;
@@ -85,52 +85,29 @@ impl<'lab> Tree<'lab> {
         self.lab.callers.block_on(tasks.join_all()).into_iter().collect()
     }
 
-    /// Has so many callers call these functions in a closed loop, each call any of them, and times each call.
-    pub fn in_a_loop_of(
+    /// Has so many callers call these functions in a closed loop, each call any of them, and times each call if asked to:
+    /// looking at a clock twice is not nothing beside a short call.
+    pub fn in_a_loop(
         &self,
-        ids: &Arc<[FunctionId]>,
+        ids: &[FunctionId],
         guest: Guest,
         callers: usize,
         time: Duration,
+        timed: bool,
     ) -> anyhow::Result<Counted> {
+        let ids: Arc<[FunctionId]> = ids.into();
         load::tasks(self.lab, Some(&self.runtime), callers, time, |mut window| {
-            let (runtime, ids) = (self.runtime.clone(), Arc::clone(ids));
+            let (runtime, ids) = (self.runtime.clone(), Arc::clone(&ids));
             async move {
                 let mut random = fastrand::Rng::new();
                 while window.is_open() {
                     let id = &ids[random.usize(..ids.len())];
-                    let began = Instant::now();
+                    let began = timed.then(Instant::now);
                     call(&runtime, id.as_str(), guest).await?;
-                    window.count_since(began);
-                }
-                Ok(window)
-            }
-        })
-    }
-
-    /// Has callers call one function in a closed loop, and times each call.
-    pub fn timed(&self, id: &FunctionId, guest: Guest, callers: usize, time: Duration) -> anyhow::Result<Counted> {
-        load::tasks(self.lab, Some(&self.runtime), callers, time, |mut window| {
-            let (runtime, id) = (self.runtime.clone(), id.clone());
-            async move {
-                while window.is_open() {
-                    let began = Instant::now();
-                    call(&runtime, id.as_str(), guest).await?;
-                    window.count_since(began);
-                }
-                Ok(window)
-            }
-        })
-    }
-
-    /// Has so many callers call one function in a closed loop.
-    pub fn in_a_loop(&self, id: &FunctionId, guest: Guest, callers: usize, time: Duration) -> anyhow::Result<Counted> {
-        load::tasks(self.lab, Some(&self.runtime), callers, time, |mut window| {
-            let (runtime, id) = (self.runtime.clone(), id.clone());
-            async move {
-                while window.is_open() {
-                    call(&runtime, id.as_str(), guest).await?;
-                    window.count();
+                    match began {
+                        Some(began) => window.count_since(began),
+                        None => window.count(),
+                    }
                 }
                 Ok(window)
             }

@@ -1,7 +1,7 @@
 //! What the plots show: throughput and latency as callers, functions or workers become more, and what loops and functions
 //! cost others as they become more. Ours alone, or beside wasmtime alone; the rows say what is met.
 
-use std::time::Duration;
+use std::{slice::from_ref, time::Duration};
 
 use greenroom_actors::spec::PoolSpec;
 
@@ -39,7 +39,9 @@ fn callers(lab: &Lab) -> anyhow::Result<Vec<Plot>> {
     for (name, fresh) in [("fresh instances", true), ("warm instances", false)] {
         let most = CALLERS[CALLERS.len() - 1];
         let (tree, id) = Tree::of_one(lab, "callers", Guest::Greet, pool(most), reuse(fresh))?;
-        let found = sweep(lab.pace, &CALLERS, |callers, time| of(&tree.timed(&id, Guest::Greet, callers, time)?))?;
+        let found = sweep(lab.pace, &CALLERS, |callers, time| {
+            of(&tree.in_a_loop(from_ref(&id), Guest::Greet, callers, time, true)?)
+        })?;
         let alone = sweep(lab.pace, &[0], |_, time| Ok([bare.in_a_loop(fresh, time)?.per_second()]))?;
         let ends = [CALLERS[0], most].map(|callers| (callers as f64, alone[0].1[0]));
         throughput.push(line(name, &found, 0));
@@ -57,7 +59,7 @@ fn pools(lab: &Lab) -> anyhow::Result<Vec<Plot>> {
     let found = sweep(lab.pace, &WORKERS, |workers, time| {
         let pool = PoolSpec::fixed(workers, 2 * workers).with_buffer(CALLERS_OF_POOLS);
         let (tree, id) = Tree::of_one(lab, "pools", Guest::Greet, pool, reuse(true))?;
-        of(&tree.timed(&id, Guest::Greet, CALLERS_OF_POOLS, time)?)
+        of(&tree.in_a_loop(from_ref(&id), Guest::Greet, CALLERS_OF_POOLS, time, true)?)
     })?;
     let throughput = vec![line("fresh instances, 64 callers", &found, 0)];
     let latency = vec![line("p50", &found, 1), line("p99", &found, 2)];

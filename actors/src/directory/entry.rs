@@ -60,7 +60,7 @@ impl Entry {
         };
         let (span, options) = trace::begin(&self.id, options);
         let (sender, answer) = oneshot::channel();
-        let reply = Reply::new(Port::Future(sender), permit, self.metrics.clone(), span);
+        let reply = Reply::new(Port::Future(sender), permit, span);
         let call = Arc::new(Call::new(options, now, reply));
         let running = Running { dispatcher: self.dispatcher.clone(), call: Some(Arc::downgrade(&call)), answer };
         self.queue.push(call, args);

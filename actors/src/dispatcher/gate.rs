@@ -11,13 +11,20 @@ use tokio::sync::{Semaphore, TryAcquireError};
 
 use crate::{
     call::{CallError, ErrorKind},
+    metrics::FunctionMetrics,
     spec::{FunctionId, OnFull, PoolSpec},
 };
 
 /// The room of one call. Comes back when the call is answered.
-#[derive(Debug)]
 pub(crate) struct Permit {
     gate: Arc<Gate>,
+}
+
+impl Permit {
+    /// Whom to tell of the call.
+    pub(crate) fn metrics(&self) -> &FunctionMetrics {
+        &self.gate.metrics
+    }
 }
 
 impl Drop for Permit {
@@ -33,9 +40,9 @@ impl Drop for Permit {
 const LOCKED: usize = 1 << (usize::BITS - 1);
 
 /// The gate of one function.
-#[derive(Debug)]
 pub(crate) struct Gate {
     id: FunctionId,
+    metrics: Arc<FunctionMetrics>,
     capacity: usize,
     buffer: usize,
     closed: AtomicBool,
@@ -46,10 +53,11 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn new(id: FunctionId, pool: &PoolSpec) -> Self {
+    pub(crate) fn new(id: FunctionId, pool: &PoolSpec, metrics: Arc<FunctionMetrics>) -> Self {
         let capacity = pool.buffer.saturating_add(pool.sizing.workers_max()).min(Semaphore::MAX_PERMITS);
         let turns = (pool.on_full == OnFull::Wait).then(|| Semaphore::new(capacity));
-        Self { id, capacity, buffer: pool.buffer, closed: AtomicBool::new(false), inside: AtomicUsize::new(0), turns }
+        let (closed, inside) = (AtomicBool::new(false), AtomicUsize::new(0));
+        Self { id, metrics, capacity, buffer: pool.buffer, closed, inside, turns }
     }
 
     /// Takes room for a call, or says at once why there is none. A closed gate lets `nested` calls in all the same: the
@@ -144,7 +152,8 @@ mod tests {
 
     fn gate(on_full: OnFull) -> Arc<Gate> {
         let pool = PoolSpec { on_full, ..PoolSpec::fixed(1, 1).with_buffer(1) };
-        Arc::new(Gate::new("t:gate".parse().expect("an id"), &pool))
+        let metrics = Arc::new(FunctionMetrics::new("t:gate"));
+        Arc::new(Gate::new("t:gate".parse().expect("an id"), &pool, metrics))
     }
 
     #[tokio::test]
@@ -152,7 +161,7 @@ mod tests {
         let gate = gate(OnFull::Refuse);
         let first = gate.enter(false).await.expect("room for the running call");
         let _second = gate.enter(false).await.expect("room for the waiting call");
-        let refused = gate.enter(false).await.expect_err("no room for a third");
+        let refused = gate.enter(false).await.map(drop).expect_err("no room for a third");
         assert_eq!(refused.kind(), ErrorKind::RateLimited);
         assert!(refused.message().contains("pool.buffer is 1"), "{refused}");
         drop(first);
@@ -165,13 +174,13 @@ mod tests {
         let inside = gate.enter(false).await.expect("room");
         gate.close();
         assert_eq!(gate.inside(), 1);
-        assert_eq!(gate.enter(false).await.expect_err("closed").kind(), ErrorKind::Unavailable);
+        assert_eq!(gate.enter(false).await.map(drop).expect_err("closed").kind(), ErrorKind::Unavailable);
         let nested = gate.enter(true).await.expect("the call that makes it was let in before");
         assert_eq!(gate.inside(), 2);
         drop((inside, nested));
         assert_eq!(gate.inside(), 0);
         gate.lock();
-        assert_eq!(gate.enter(true).await.expect_err("locked").kind(), ErrorKind::Unavailable);
+        assert_eq!(gate.enter(true).await.map(drop).expect_err("locked").kind(), ErrorKind::Unavailable);
         assert_eq!(gate.inside(), 0);
     }
 

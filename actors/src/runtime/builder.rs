@@ -226,9 +226,10 @@ impl RuntimeBuilder {
 
 impl Inner {
     async fn add(&self, spec: Box<FunctionSpec>, executor: Arc<dyn Executor>) -> Result<(), StartError> {
+        let metrics = Arc::new(FunctionMetrics::new(spec.id.as_str()));
         let parts = FunctionParts {
-            gate: Arc::new(Gate::new(spec.id.clone(), &spec.pool)),
-            metrics: Arc::new(FunctionMetrics::new(spec.id.as_str())),
+            gate: Arc::new(Gate::new(spec.id.clone(), &spec.pool, metrics.clone())),
+            metrics,
             id: spec.id,
             runtime: self.name.clone(),
             pool: spec.pool,

@@ -3,7 +3,10 @@
 //! Which size that is, is found by trying: the smallest that loses nothing to speak of. The pool has two seconds after a
 //! step before it is measured.
 
-use std::time::{Duration, Instant};
+use std::{
+    slice::from_ref,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use greenroom_actors::spec::{FunctionId, PoolSpec};
@@ -107,7 +110,7 @@ impl<'lab> Stepping<'lab> {
     }
 
     fn per_second(&self, id: &FunctionId, callers: usize, time: Duration) -> anyhow::Result<f64> {
-        Ok(self.tree.in_a_loop(id, self.guest, callers, time)?.per_second())
+        Ok(self.tree.in_a_loop(from_ref(id), self.guest, callers, time, false)?.per_second())
     }
 
     /// The smallest static pool that loses no more than [`LOSS_MAX`].

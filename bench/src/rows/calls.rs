@@ -1,6 +1,6 @@
 //! Calls of one function by many callers, on fresh and on warm instances, against the same calls by wasmtime alone.
 
-use std::time::Duration;
+use std::{slice::from_ref, time::Duration};
 
 use greenroom_actors::spec::{FunctionId, PoolSpec};
 
@@ -92,7 +92,7 @@ struct Loops<'lab> {
 
 impl Sides for Loops<'_> {
     fn ours(&mut self, time: Duration) -> anyhow::Result<Vec<f64>> {
-        Ok(vec![self.tree.in_a_loop(&self.id, self.guest, self.callers, time)?.per_second()])
+        Ok(vec![self.tree.in_a_loop(from_ref(&self.id), self.guest, self.callers, time, false)?.per_second()])
     }
 
     fn baseline(&mut self, time: Duration) -> anyhow::Result<Vec<Option<f64>>> {

@@ -41,7 +41,7 @@ impl Row for Extism {
 
 #[cfg(feature = "extism")]
 mod pool {
-    use std::time::Duration;
+    use std::{slice::from_ref, time::Duration};
 
     use anyhow::Context;
     use extism::{Manifest, Plugin, PluginBuilder, Pool, PoolBuilder, Wasm};
@@ -87,7 +87,7 @@ mod pool {
 
     impl Sides for Pools<'_> {
         fn ours(&mut self, time: Duration) -> anyhow::Result<Vec<f64>> {
-            Ok(vec![self.tree.in_a_loop(&self.id, Guest::Zero, CALLERS, time)?.per_second()])
+            Ok(vec![self.tree.in_a_loop(from_ref(&self.id), Guest::Zero, CALLERS, time, false)?.per_second()])
         }
 
         fn baseline(&mut self, time: Duration) -> anyhow::Result<Vec<Option<f64>>> {

@@ -103,7 +103,7 @@ pub fn here(lab: &Lab, count: usize, time: Duration) -> anyhow::Result<Found> {
     let loaded = more();
     tree.call_each(&ids, Guest::Greet, CALLERS)?;
     let called = more();
-    let counted = tree.in_a_loop_of(&ids, Guest::Greet, CALLERS, time)?;
+    let counted = tree.in_a_loop(&ids, Guest::Greet, CALLERS, time, true)?;
     Ok(Found {
         per_second: counted.per_second(),
         p50: counted.latency(0.5)?,
