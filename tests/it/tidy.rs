@@ -57,7 +57,7 @@ const BACK: [(&str, &[&str]); 6] = [
     // A spec may hold an executor of the embedder's own.
     ("spec", &["executor::Executor"]),
     // The reply cell: room in the gate comes back, and the call is counted, with the answer.
-    ("call", &["dispatcher::Permit", "metrics::FunctionMetrics"]),
+    ("call", &["dispatcher::Permit"]),
     // What the values of a call must be, which is a type of WIT.
     ("executor", &["wasm::Signature"]),
     // The messages by which a run queue asks for workers, and for a supervisor first; what it reads of workers.
