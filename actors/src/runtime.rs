@@ -170,7 +170,7 @@ impl Runtime {
 
     /// Runs a task on the guest threads, beside the functions that it calls: a call from there costs no switch of threads,
     /// which is most of the cost of a short call. Guests share these threads in turns of a millisecond, so a task there
-    /// may wait for as many of them as guests compute. Ends with the runtime, without an error to whoever awaits it.
+    /// may wait for as many of them as guests compute. Ends with the runtime: its handle then says that it was cancelled.
     ///
     /// ```no_run
     /// # async fn example(runtime: greenroom_actors::Runtime) -> Result<(), Box<dyn std::error::Error>> {

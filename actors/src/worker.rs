@@ -10,6 +10,7 @@ mod turns;
 
 use std::{pin::pin, sync::Arc, time::Instant};
 
+use futures::{FutureExt, future::Either};
 pub(crate) use instances::Instances;
 use instances::Ready;
 pub(crate) use pulse::Pulse;
@@ -91,6 +92,23 @@ impl Actor for Worker {
     }
 }
 
+impl WorkerParts {
+    /// Waits for the next call, and makes spare instances until it comes; `None` once the pool has let this worker go.
+    async fn next_call(&self) -> Option<Assignment> {
+        let Self { id, queue, instances, .. } = self;
+        while instances.wants_spare() {
+            // Making one may take long: a call that has come is not to wait for all of them.
+            if let Some(next) = queue.next(*id).now_or_never() {
+                return next;
+            }
+            if !instances.make_spare().await {
+                break;
+            }
+        }
+        queue.next(*id).await
+    }
+}
+
 impl WorkerState {
     /// Runs calls until the pool lets this worker go.
     ///
@@ -116,7 +134,7 @@ impl WorkerState {
                         // is quicker to wake it.
                         tokio::task::yield_now().await;
                     }
-                    let Some(assignment) = self.parts.queue.next(self.parts.id).await else { return Ok(()) };
+                    let Some(assignment) = self.parts.next_call().await else { return Ok(()) };
                     self.turns.begin();
                     (Some(assignment), Instant::now())
                 }
@@ -124,7 +142,7 @@ impl WorkerState {
         }
     }
 
-    /// Makes what is to be ready while nobody waits for this worker.
+    /// Makes this worker's own instance ready while nobody waits for it.
     async fn make_ready(&mut self) -> Result<(), CallError> {
         let instances = &self.parts.instances;
         match (&mut self.next, self.spent.take()) {
@@ -139,7 +157,6 @@ impl WorkerState {
             }
             _ => {}
         }
-        while instances.wants_spare() && instances.make_spare().await {}
         Ok(())
     }
 
@@ -185,31 +202,33 @@ impl WorkerState {
     /// there was room for one.
     async fn instance_for(&mut self, call: &Call, taken: Instant) -> Result<(Ready, Instant), CallError> {
         let instances = &self.parts.instances;
-        if let Some(ready) = self.next.take() {
-            self.pulse.start(call.id(), taken);
-            return Ok((ready, taken));
-        }
-        let places = match (self.spent.take(), instances.take_spare()) {
-            (spent, Some(ready)) => {
-                drop(spent);
-                let now = Instant::now();
-                self.pulse.start(call.id(), now);
-                return Ok((ready, now));
+        let (found, started) = match self.next.take() {
+            Some(ready) => (Either::Left(ready), taken),
+            None => {
+                let found = match (self.spent.take(), instances.take_spare()) {
+                    (spent, Some(ready)) => {
+                        drop(spent);
+                        Either::Left(ready)
+                    }
+                    (Some(spent), None) => {
+                        // Pinned here, as is the next, for the same reason as the run of the call.
+                        let making = pin!(instances.make_again(spent));
+                        Either::Left(self.turns.patient(making).await?)
+                    }
+                    (None, None) => Either::Right(self.turns.patient(instances.places()).await?),
+                };
+                (found, Instant::now())
             }
-            (Some(spent), None) => {
-                // Pinned here, as is the next, for the same reason as the run of the call.
-                let making = pin!(instances.make_again(spent));
-                let ready = self.turns.patient(making).await?;
-                let now = Instant::now();
-                self.pulse.start(call.id(), now);
-                return Ok((ready, now));
-            }
-            (None, None) => self.turns.patient(instances.places()).await?,
         };
-        let now = Instant::now();
-        self.pulse.start(call.id(), now);
-        let making = pin!(instances.make_for_call(places, self.parts.deadline));
-        let made = self.turns.patient(making).await;
-        Ok((made.inspect_err(|_| self.pulse.end())?, now))
+        self.pulse.start(call.id(), started);
+        let ready = match found {
+            Either::Left(ready) => ready,
+            Either::Right(places) => {
+                let making = pin!(instances.make_for_call(places, self.parts.deadline));
+                let made = self.turns.patient(making).await;
+                made.inspect_err(|_| self.pulse.end())?
+            }
+        };
+        Ok((ready, started))
     }
 }

@@ -73,7 +73,7 @@ impl<'lab> Tree<'lab> {
     pub fn call_each(&self, ids: &Arc<[FunctionId]>, guest: Guest, callers: usize) -> anyhow::Result<()> {
         let mut tasks = JoinSet::new();
         for first in 0..callers {
-            let (runtime, ids) = (self.runtime.clone(), Arc::clone(&ids));
+            let (runtime, ids) = (self.runtime.clone(), Arc::clone(ids));
             let calls = async move {
                 for id in ids.iter().skip(first).step_by(callers) {
                     call(&runtime, id.as_str(), guest).await?;

@@ -1,7 +1,7 @@
 //! One connection, from its first byte to its last: HTTP/1.1 or HTTP/2, its bounds and its end. Requests are the business
 //! of `service`, how long things may take that of `timeouts`.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::{
@@ -60,6 +60,8 @@ pub(super) struct Site {
     pub(super) dev: bool,
     pub(super) connections_max: usize,
     pub(super) room: Arc<Room>,
+    /// On whose threads connections are served; none where their server's are meant.
+    beside: Option<greenroom_actors::Runtime>,
     http: auto::Builder<Streams>,
     tls: Option<TlsAcceptor>,
 }
@@ -81,7 +83,8 @@ impl Site {
         let routes = Routes::new(runtime, spec)?;
         let room = Room::new(options.body_bytes, routes.held_bytes_max());
         let connections_max = options.connections.max(1);
-        Ok(Self { routes, timeouts, dev: options.dev, connections_max, room, http, tls })
+        let beside = options.beside_functions.then(|| (**runtime).clone());
+        Ok(Self { routes, timeouts, dev: options.dev, connections_max, room, beside, http, tls })
     }
 
     pub(super) fn is_tls(&self) -> bool {
@@ -89,13 +92,27 @@ impl Site {
     }
 }
 
-/// Serves a client that has just connected, to the end. Returns how many of its requests were cut off.
+/// Serves a client that has just connected, to the end, on the threads that the site has for it. Returns how many of its
+/// requests were cut off.
+///
+/// Dropping this leaves the connection to end when the stages do.
 pub(super) async fn connected(
     site: Arc<Site>,
     stream: TcpStream,
     peer: SocketAddr,
     stages: watch::Receiver<Stage>,
-) -> usize {
+) -> io::Result<usize> {
+    let Some(functions) = site.beside.clone() else { return Ok(greet(site, stream, peer, stages).await) };
+    let served = functions.spawn_beside(async move {
+        // A socket wakes the thread that it was last made on.
+        let stream = TcpStream::from_std(stream.into_std()?)?;
+        Ok(greet(site, stream, peer, stages).await)
+    });
+    served.await?
+}
+
+/// Comes to terms with a client on how to speak, and speaks.
+async fn greet(site: Arc<Site>, stream: TcpStream, peer: SocketAddr, stages: watch::Receiver<Stage>) -> usize {
     if let Err(error) = stream.set_nodelay(true) {
         // The client is gone already.
         tracing::trace!(target: "greenroom::http", %peer, %error, "a connection was gone at once");

@@ -25,7 +25,7 @@ pub(super) async fn listen(site: Arc<Site>, listener: TcpListener, mut stages: w
     // Whether the last one could not be accepted, so that the log says it once and not all the time.
     let mut failing = false;
     let all = stages.clone();
-    let accept = |connections: &mut JoinSet<usize>, stream: TcpStream, peer: SocketAddr| {
+    let accept = |connections: &mut JoinSet<io::Result<usize>>, stream: TcpStream, peer: SocketAddr| {
         connections.spawn(connected(site.clone(), stream, peer, all.clone()));
     };
     loop {
@@ -77,8 +77,8 @@ fn of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-fn reap(ended: Result<usize, JoinError>) -> usize {
-    ended.unwrap_or_else(|error| {
+fn reap(ended: Result<io::Result<usize>, JoinError>) -> usize {
+    ended.map_err(io::Error::from).flatten().unwrap_or_else(|error| {
         tracing::error!(target: "greenroom::http", %error, "a connection failed");
         0
     })

@@ -26,11 +26,21 @@ pub struct Options {
     /// are made of them; bodies that stream through their function are held by nobody. Requests beyond that are told to
     /// come again. One that its function takes always fits. Default is [`BODIES_BYTES_MAX`].
     pub body_bytes: u64,
+    /// Whether connections are served on the guest threads, beside the functions that they ask for. A request then wakes no
+    /// other thread, and waits for a millisecond at most for each guest that computes on its thread. Otherwise they are
+    /// served where [`Servers::serve`] is called. Default is true.
+    pub beside_functions: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { listen: None, dev: false, connections: CONNECTIONS_MAX, body_bytes: BODIES_BYTES_MAX }
+        Self {
+            listen: None,
+            dev: false,
+            connections: CONNECTIONS_MAX,
+            body_bytes: BODIES_BYTES_MAX,
+            beside_functions: true,
+        }
     }
 }
 
@@ -140,8 +150,8 @@ impl Servers {
         self.0.iter().map(|bound| (bound.id.clone(), bound.address)).collect()
     }
 
-    /// Answers from now on, on tasks of the tokio runtime that this is called on, until it is told to [stop](Serving::stop)
-    /// or dropped.
+    /// Accepts connections from now on, on tasks of the tokio runtime that this is called on, until it is told to
+    /// [stop](Serving::stop) or dropped. Where they are served, [`Options::beside_functions`] says.
     ///
     /// # Panics
     /// Outside of a tokio runtime.

@@ -16,6 +16,7 @@ use headers::HeaderMapExt;
 use http::{HeaderValue, Method, Response, StatusCode, header, request};
 use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
+use tokio::runtime::Handle;
 
 use super::{Body, problem::Problem};
 use crate::registry::http::StaticSpec;
@@ -30,16 +31,19 @@ struct Files {
     index: Option<String>,
     spa: bool,
     cache: Option<HeaderValue>,
+    /// Where files are read: not where guests read theirs, who might leave no thread for it.
+    readers: Handle,
 }
 
 impl StaticFiles {
     /// What is answered, as `Allow` has it. OPTIONS is the business of the routes.
     pub(super) const METHODS: &str = "GET, HEAD, OPTIONS";
 
-    /// Takes what an entry says. The directory is opened for each request, so that it may be replaced by another.
+    /// Takes what an entry says. The directory is opened for each request, so that it may be replaced by another. Files are
+    /// read on the blocking threads of the tokio runtime that this is called on.
     pub(super) fn new(spec: &StaticSpec) -> Self {
         let StaticSpec { id: _, path: _, directory, index, spa, cache } = spec.clone();
-        Self(Arc::new(Files { directory, index, spa, cache }))
+        Self(Arc::new(Files { directory, index, spa, cache, readers: Handle::current() }))
     }
 
     /// Answers a request. `below` is its path below that of the entry, as it came, with or without a `/` before it.
@@ -59,7 +63,7 @@ impl StaticFiles {
         let target = Target::of(request.uri.path(), below).ok_or_else(not_found)?;
         let files = Arc::clone(&self.0);
         let wanted = conditions::Wanted::of(request);
-        let found = tokio::task::spawn_blocking(move || find::find(&files, &target, &wanted)).await;
+        let found = self.0.readers.spawn_blocking(move || find::find(&files, &target, &wanted)).await;
         match found {
             Ok(Ok(Some(Found::File(file)))) => self.file(request, file),
             Ok(Ok(Some(Found::Directory))) => redirect(request),
@@ -117,7 +121,8 @@ impl StaticFiles {
             headers.insert(header::CONTENT_TYPE, content_type(&name));
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.end - bytes.start));
             if request.method != Method::HEAD {
-                *response.body_mut() = body::FileBody::new(first, rest, bytes.end - bytes.start).boxed_unsync();
+                *response.body_mut() =
+                    body::FileBody::new(first, rest, bytes.end - bytes.start, self.0.readers.clone()).boxed_unsync();
             }
         }
         *response.status_mut() = status;

@@ -10,6 +10,7 @@ mod records;
 mod routes;
 mod static_files;
 mod stop;
+mod threads;
 mod timeouts;
 mod tls;
 

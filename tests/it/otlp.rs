@@ -86,7 +86,8 @@ mod exported {
             threads.block_on(async {
                 let root = format!("{EXAMPLES}/http-native");
                 let runtime = Runtime::builder().name("otlp").registry(root).start().await.unwrap();
-                let options = Options { listen: Some("127.0.0.1:0".to_owned()), ..Options::default() };
+                let listen = Some("127.0.0.1:0".to_owned());
+                let options = Options { listen, beside_functions: false, ..Options::default() };
                 let servers = Servers::bind(&runtime, runtime.registry().unwrap().servers(), &options).await.unwrap();
                 let url = format!("http://{}/", servers.addresses()[0].1);
                 let mut serving = servers.serve();

@@ -299,15 +299,18 @@ fn nothing_is_unfinished_or_left_out() {
 }
 
 #[test]
-fn unsafe_code_is_denied_in_both_crates() {
+fn unsafe_code_is_denied_but_where_compiled_code_is_loaded() {
     let root = read("Cargo.toml");
     assert!(root.contains("\nunsafe_code = \"deny\"\n"));
     for manifest in [root, read("actors/Cargo.toml")] {
         assert!(manifest.contains("[lints]\nworkspace = true\n"));
     }
-    let found: Vec<_> =
-        files_but_this(&ALL).iter().flat_map(|file| file.places_of(&["unsafe_code", "unsafe {"])).collect();
-    assert_none("this is unsafe", &found);
+    let words = ["unsafe_code", "unsafe {"];
+    let (loads, others): (Vec<_>, Vec<_>) =
+        files_but_this(&ALL).into_iter().partition(|file| file.path == "actors/src/wasm/cache/files.rs");
+    assert_none("this is unsafe", &others.iter().flat_map(|file| file.places_of(&words)).collect::<Vec<_>>());
+    let found: Vec<_> = loads.iter().flat_map(|file| file.places_of(&words)).collect();
+    assert!(found.len() == 2 && found[1].contains("Component::deserialize_file("), "{found:#?}");
 }
 
 #[test]

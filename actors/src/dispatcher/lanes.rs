@@ -56,3 +56,61 @@ impl Lanes {
         self.0.iter_mut().flat_map(std::mem::take).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Instant};
+
+    use super::*;
+    use crate::{
+        call::{CallOptions, Payload, Port, Reply},
+        dispatcher::{Call, Gate},
+        metrics::FunctionMetrics,
+        spec::PoolSpec,
+    };
+
+    /// Calls with these ids, one after another, each in its lane.
+    fn lanes(count: usize, calls: impl IntoIterator<Item = (u64, usize)>) -> Lanes {
+        let metrics = Arc::new(FunctionMetrics::new("t:lanes"));
+        let pool = PoolSpec::fixed(1, 1).with_buffer(1_000);
+        let gate = Arc::new(Gate::new("t:lanes".parse().unwrap(), &pool, metrics));
+        let mut lanes = Lanes::new(count);
+        for (id, lane) in calls {
+            let port = Port::Future(tokio::sync::oneshot::channel().0);
+            let reply = Reply::new(port, gate.try_enter(false).unwrap(), tracing::Span::none());
+            let call = Arc::new(Call::new(CallOptions::default(), Instant::now(), reply));
+            call.name(CallId(id));
+            lanes.push(lane, Assignment { call, args: Payload::Json(Vec::new()) });
+        }
+        lanes
+    }
+
+    fn next(lanes: &mut Lanes, lane: usize) -> Option<u64> {
+        lanes.next(lane).map(|next| next.call.id().0)
+    }
+
+    #[test]
+    fn a_worker_takes_the_calls_of_its_own_thread_first_and_then_the_oldest() {
+        let mut lanes = lanes(3, [(1, 0), (2, 1), (3, 2), (4, 1)]);
+        let taken: Vec<_> = std::iter::from_fn(|| next(&mut lanes, 1)).collect();
+        assert_eq!(taken, [2, 4, 1, 3]);
+    }
+
+    #[test]
+    fn no_call_is_overtaken_by_more_than_a_bound_of_others() {
+        let own = (2..).take(200).map(|id| (id, 1));
+        let mut lanes = lanes(2, std::iter::once((1, 0)).chain(own));
+        let before = std::iter::from_fn(|| next(&mut lanes, 1)).position(|id| id == 1);
+        assert_eq!(before, Some(usize::try_from(OVERTAKING_MAX).unwrap()));
+    }
+
+    #[test]
+    fn one_lane_keeps_the_order_and_a_call_may_leave_it() {
+        let mut lanes = lanes(1, (1..=5).map(|id| (id, 0)));
+        assert_eq!(lanes.take(CallId(3)).map(|taken| taken.call.id().0), Some(3));
+        assert!(lanes.take(CallId(3)).is_none());
+        assert_eq!(lanes.iter().count(), 4);
+        let taken: Vec<_> = std::iter::from_fn(|| next(&mut lanes, 0)).collect();
+        assert_eq!(taken, [1, 2, 4, 5]);
+    }
+}

@@ -6,6 +6,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     sync::{Arc, Mutex, PoisonError, Weak},
+    thread,
 };
 
 use tokio::sync::Semaphore;
@@ -31,7 +32,7 @@ const MAPS_PER_INSTANCE: usize = 5;
 /// Memory maps that are left for everything else: threads, libraries, compiled code.
 const MAPS_RESERVED: usize = 4_000;
 
-/// Instances of one engine beyond the first, which functions of another profile share.
+/// Instances of an engine for functions of an unusual profile.
 const SECONDARY_INSTANCES_MAX: usize = 1_000;
 
 /// Stacks that the pool holds for each instance whose guest may do several things at once: one for each of those things
@@ -134,6 +135,13 @@ pub(crate) struct Profile {
     pub(crate) is_concurrent: bool,
 }
 
+impl Profile {
+    /// What functions need that say nothing of their stack.
+    fn usual() -> Self {
+        Self { stack_bytes: Limits::default().max_stack_bytes, is_concurrent: false }
+    }
+}
+
 /// A wasmtime engine, for functions of one profile.
 pub(crate) struct ProfileEngine {
     // Before the engine, so that nothing ticks an engine that is gone.
@@ -150,8 +158,8 @@ impl Engine {
     /// An engine with these settings. Reserves address space for its instances, and no memory.
     ///
     /// # Errors
-    /// When the options do not fit or the system refuses what every engine needs. A cache or a pool that it refuses is
-    /// a warning in the log.
+    /// When the options do not fit or the system refuses a thread. A cache or a pool that it refuses is a warning in the
+    /// log; what else it refuses is an error of the functions that need it.
     pub fn new(options: EngineOptions) -> Result<Self, EngineError> {
         Self::made(options, None)
     }
@@ -165,8 +173,8 @@ impl Engine {
     /// instances. For measuring what the tree adds to wasmtime alone.
     #[doc(hidden)]
     pub fn settings(instances_max: usize) -> Config {
-        let profile = Profile { stack_bytes: Limits::default().max_stack_bytes, is_concurrent: false };
-        let mut config = settings(profile, None);
+        let profile = Profile::usual();
+        let mut config = settings(profile);
         config.allocation_strategy(pool(profile, instances_max));
         config
     }
@@ -188,8 +196,11 @@ impl Engine {
             by_profile: Mutex::default(),
         };
         let engine = Self(Arc::new(shared));
-        // The engine that functions without a stack limit of their own share: made now, so that its errors are met now.
-        engine.for_profile(Profile { stack_bytes: Limits::default().max_stack_bytes, is_concurrent: false })?;
+        // Its pool takes a while, in which functions can be read and checked. Who needs it meanwhile waits, and meets its
+        // errors.
+        let early = engine.clone();
+        let making = thread::Builder::new().name("greenroom-engine".to_owned());
+        making.spawn(move || early.for_profile(Profile::usual()).map(drop))?;
         Ok(engine)
     }
 
@@ -215,7 +226,7 @@ impl Engine {
         self.0.compiled.compilations()
     }
 
-    /// Modules that the cache on disk had, and modules that it did not have, so far.
+    /// Components that the cache on disk had, and components that it did not have, so far.
     pub fn cache_hits_and_misses(&self) -> (usize, usize) {
         self.0.disk.hits_and_misses()
     }
@@ -250,11 +261,11 @@ impl Engine {
         if let Some(engine) = engines.get(&profile) {
             return Ok(Arc::clone(engine));
         }
-        let instances_max = match engines.is_empty() {
+        let instances_max = match profile == Profile::usual() {
             true => self.0.instances_max,
             false => self.0.instances_max.min(SECONDARY_INSTANCES_MAX),
         };
-        let engine = Arc::new(ProfileEngine::new(profile, instances_max, self.0.disk.for_config())?);
+        let engine = Arc::new(ProfileEngine::new(profile, instances_max)?);
         engines.insert(profile, Arc::clone(&engine));
         Ok(engine)
     }
@@ -267,8 +278,8 @@ impl fmt::Debug for Engine {
 }
 
 impl ProfileEngine {
-    fn new(profile: Profile, instances_max: usize, cache: Option<wasmtime::Cache>) -> Result<Self, EngineError> {
-        let mut config = settings(profile, cache);
+    fn new(profile: Profile, instances_max: usize) -> Result<Self, EngineError> {
+        let mut config = settings(profile);
         config.allocation_strategy(pool(profile, instances_max));
         let engine = wasmtime::Engine::new(&config).or_else(|error| {
             tracing::warn!(
@@ -308,7 +319,7 @@ impl ProfileEngine {
 }
 
 /// What compiling, caching and running share. One place, because a difference recompiles in silence.
-fn settings(profile: Profile, cache: Option<wasmtime::Cache>) -> Config {
+fn settings(profile: Profile) -> Config {
     let stack_bytes = usize::try_from(profile.stack_bytes).unwrap_or(usize::MAX);
     let mut config = Config::new();
     config
@@ -318,13 +329,12 @@ fn settings(profile: Profile, cache: Option<wasmtime::Cache>) -> Config {
         .parallel_compilation(true)
         .memory_init_cow(true)
         .max_wasm_stack(stack_bytes)
-        .async_stack_size(stack_bytes.saturating_add(HOST_STACK_BYTES))
-        .cache(cache);
+        .async_stack_size(stack_bytes.saturating_add(HOST_STACK_BYTES));
     config
 }
 
 fn pool(profile: Profile, instances_max: usize) -> InstanceAllocationStrategy {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from).max(8);
+    let processors = thread::available_parallelism().map_or(1, usize::from).max(8);
     let slots = instances_max.saturating_add(processors * SLOTS_BEING_CLEARED);
     let instances = u32::try_from(slots).unwrap_or(u32::MAX);
     let stacks = if profile.is_concurrent { STACKS_PER_CONCURRENT_INSTANCE } else { 1 };

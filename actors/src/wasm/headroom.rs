@@ -56,17 +56,16 @@ impl Headroom {
     /// when any doubt is left.
     pub(super) fn of(component: &[u8], memory_bytes_max: u64) -> Option<Self> {
         let modules = Modules::read(component).ok().flatten()?;
+        if modules.defined.iter().any(|(_, module)| module.len() > MODULE_BYTES_MAX) {
+            return None;
+        }
         // Who looks at a size or grows a memory, whichever it is.
         let (mut resizing, mut memories) = (None, 0);
         for (index, (_, module)) in modules.defined.iter().enumerate() {
             let shape = Shape::read(&component[module.clone()]).ok()?;
             memories += shape.memories.len();
-            let is_large = module.len() > MODULE_BYTES_MAX;
-            if is_large || shape.any(is_resizing).ok()? {
-                resizing = match (resizing, is_large) {
-                    (None, false) => Some((index, shape)),
-                    _ => return None,
-                };
+            if shape.any(is_resizing).ok()? && resizing.replace((index, shape)).is_some() {
+                return None;
             }
         }
         let (index, shape) = resizing?;

@@ -46,21 +46,22 @@ impl Engine {
         let one = |error: PrepareError| vec![error];
         let field = source::field(&spec.source);
         let binary = source::read(spec, limits.max_module_bytes).map_err(one)?;
-        let (bytes, declared) = match binary {
+        let (bytes, sha256, declared) = match binary {
             Binary::Module(bytes) => {
                 let wrapped = wrap::wrap(&bytes, spec.wit.as_deref(), &spec.method, field).map_err(one)?;
-                (wrapped, None)
+                let sha256 = cache::hash(&wrapped);
+                (wrapped, sha256, None)
             }
-            Binary::Component(bytes) => {
+            Binary::Component(bytes, sha256) => {
                 let declared = spec.wit.as_deref().map(wit::parse).transpose().map_err(one)?;
-                (bytes, declared)
+                (bytes, sha256, declared)
             }
         };
         let profile = Profile { stack_bytes: limits.max_stack_bytes, is_concurrent: concurrency::is_needed(&bytes) };
         let profile_engine = self.for_profile(profile).map_err(|error| {
             one(PrepareError::new("limits.max_stack_bytes", ErrorKind::Internal, error.to_string()))
         })?;
-        let component = self.compile(&profile_engine, &bytes, limits, field).map_err(one)?;
+        let component = self.compile(&profile_engine, &bytes, sha256, limits, field).map_err(one)?;
         drop(bytes);
 
         let mut errors = mount_errors(spec);
@@ -126,21 +127,23 @@ impl Engine {
         &self,
         profile_engine: &ProfileEngine,
         bytes: &[u8],
+        sha256: cache::Hash,
         limits: &Limits,
         field: &'static str,
     ) -> Result<Arc<Component>, PrepareError> {
         let (compiled, disk) = self.compiled();
+        let (engine, profile) = (&profile_engine.engine, profile_engine.profile);
         let headroom = Headroom::of(bytes, limits.max_memory_bytes);
-        let key = cache::Key::new(bytes, profile_engine.profile, headroom.as_ref().map_or(0, Headroom::pages));
+        let key = cache::Key { sha256, profile, headroom: headroom.as_ref().map_or(0, Headroom::pages) };
         let compile = || {
             let with_headroom = headroom.and_then(|headroom| headroom.given_to(bytes).ok());
             // What is wrong with a component is said of the bytes that its author has.
-            match with_headroom.map(|bytes| Component::from_binary(&profile_engine.engine, &bytes)) {
+            match with_headroom.map(|bytes| disk.component(engine, &bytes, &cache::hash(&bytes))) {
                 Some(Ok(component)) => Ok(component),
-                Some(Err(_)) | None => Component::from_binary(&profile_engine.engine, bytes),
+                Some(Err(_)) | None => disk.component(engine, bytes, &sha256),
             }
         };
-        compiled.get_or_compile(key, disk, compile).map_err(|error| {
+        compiled.get_or_compile(key, compile).map_err(|error| {
             let cause = error.root_cause().to_string();
             let hint = source::cut_off_hint(&cause);
             PrepareError::invalid(field, format!("the component does not compile: {cause}{hint}"))

@@ -2,9 +2,10 @@
 
 use std::io::Read as _;
 
-use sha2::{Digest, Sha256};
-
-use super::error::PrepareError;
+use super::{
+    cache::{Hash, hash},
+    error::PrepareError,
+};
 use crate::{
     call::ErrorKind,
     spec::{Source, WasmSpec},
@@ -15,8 +16,8 @@ use crate::{
 pub(crate) enum Binary {
     /// A core module, which is wrapped before it is compiled.
     Module(Vec<u8>),
-    /// A component, which is compiled as it is.
-    Component(Vec<u8>),
+    /// A component, which is compiled as it is, and its hash.
+    Component(Vec<u8>, Hash),
 }
 
 /// Reads a source to its end, within the bound, and checks the hash on these very bytes before they are looked at.
@@ -33,7 +34,7 @@ pub(crate) fn read(spec: &WasmSpec, bytes_max: u64) -> Result<Binary, PrepareErr
     if let Some(expected) = &spec.sha256 {
         check_hash(&bytes, expected)?;
     }
-    classify(bytes, is_text, field)
+    classify(bytes, spec.sha256, is_text, field)
 }
 
 /// The field of a registry file that names the source.
@@ -106,19 +107,20 @@ fn too_large(found: u64, bytes_max: u64) -> PrepareError {
     )
 }
 
-fn check_hash(bytes: &[u8], expected: &[u8; 32]) -> Result<(), PrepareError> {
-    let found: [u8; 32] = Sha256::digest(bytes).into();
+fn check_hash(bytes: &[u8], expected: &Hash) -> Result<(), PrepareError> {
+    let found = hash(bytes);
     if found == *expected {
         return Ok(());
     }
-    let hex = |hash: &[u8; 32]| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |hash: &Hash| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let mut error = PrepareError::new("hash", ErrorKind::Invalid, "the hash does not match the file");
     error.notes.push(format!("expected sha256:{}", hex(expected)));
     error.notes.push(format!("found    sha256:{}", hex(&found)));
     Err(error)
 }
 
-fn classify(bytes: Vec<u8>, is_text: bool, field: &'static str) -> Result<Binary, PrepareError> {
+/// `sha256` is the hash of the bytes, where it is known: hashing large ones takes a while.
+fn classify(bytes: Vec<u8>, sha256: Option<Hash>, is_text: bool, field: &'static str) -> Result<Binary, PrepareError> {
     let refused = |message: String| PrepareError::new(field, ErrorKind::Invalid, message);
     if bytes.is_empty() {
         return Err(refused("the code is empty; a WebAssembly module or component was expected".to_owned()));
@@ -132,7 +134,10 @@ fn classify(bytes: Vec<u8>, is_text: bool, field: &'static str) -> Result<Binary
     if let Some(version) = bytes.strip_prefix(b"\0asm") {
         return match version {
             [1, 0, 0, 0, ..] => Ok(Binary::Module(bytes)),
-            [0x0d, 0, 1, 0, ..] => Ok(Binary::Component(bytes)),
+            [0x0d, 0, 1, 0, ..] => {
+                let sha256 = sha256.unwrap_or_else(|| hash(&bytes));
+                Ok(Binary::Component(bytes, sha256))
+            }
             [_, _, _, _, ..] => Err(refused(format!(
                 "this is WebAssembly of an unknown version ({:02x?}); build it as a module of version 1 or as a component",
                 &version[..4]
@@ -152,7 +157,10 @@ fn classify(bytes: Vec<u8>, is_text: bool, field: &'static str) -> Result<Binary
     let binary = wat::parse_str(text).map_err(|error| text_error(field, &error))?;
     match binary.get(4) {
         Some(1) => Ok(Binary::Module(binary)),
-        _ => Ok(Binary::Component(binary)),
+        _ => {
+            let sha256 = hash(&binary);
+            Ok(Binary::Component(binary, sha256))
+        }
     }
 }
 

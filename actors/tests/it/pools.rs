@@ -1,16 +1,23 @@
 //! The four pools on real instances: how many run, how many live, who is refused.
 
 use std::{
-    sync::{Arc, Condvar, Mutex},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
+use futures::{FutureExt, future::BoxFuture};
 use greenroom_actors::{
-    CallOptions, ErrorKind, Runtime,
-    spec::{OnFull, PoolSpec, Sizing},
+    Answer, CallError, CallOptions, Context, ErrorKind, Payload, Runtime,
+    executor::{Executor, Instance},
+    spec::{Code, FunctionSpec, Limits, OnFull, PoolSpec, Sizing},
     wasm::GuestState,
     wasmtime::{self, component::LinkerInstance},
 };
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::tree::{Gate, lab, metrics, until};
 
@@ -195,4 +202,69 @@ async fn functions_share_the_instances_of_the_runtime_and_wait_for_them() {
         call.await.unwrap().unwrap();
     }
     assert_eq!(other.await.unwrap().unwrap(), 3, "instances that idled gave their places up for it");
+}
+
+/// Makes an instance when it is told to.
+struct Slow {
+    told: Semaphore,
+    asked: AtomicUsize,
+}
+
+struct SlowInstance;
+
+impl Executor for Slow {
+    fn make(&self) -> BoxFuture<'_, Result<Box<dyn Instance>, CallError>> {
+        async {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            self.told.acquire().await.unwrap().forget();
+            Ok(Box::new(SlowInstance) as Box<dyn Instance>)
+        }
+        .boxed()
+    }
+}
+
+impl Instance for SlowInstance {
+    fn run<'a>(&'a mut self, _: Payload, _: &'a Arc<Context>) -> BoxFuture<'a, Result<Answer, CallError>> {
+        async { Ok(Answer::Json(json!("done"))) }.boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_comes_while_spare_instances_are_made_waits_for_one_of_them_at_most() {
+    let slow = Arc::new(Slow { told: Semaphore::new(1), asked: AtomicUsize::new(0) });
+    let spec = FunctionSpec {
+        id: "slow:made".parse().unwrap(),
+        code: Code::Custom(slow.clone()),
+        pool: PoolSpec::fixed(1, 4),
+        limits: Limits::default(),
+    };
+    let runtime = Runtime::builder().name("pools-spares").function(spec).start().await.unwrap();
+    until("the first of three spares is being made", || slow.asked.load(Ordering::SeqCst) == 2).await;
+    let call = runtime.call::<Value>("slow:made", ());
+    let mut call = std::pin::pin!(call);
+    assert!(futures::poll!(&mut call).is_pending(), "it is with the worker, which is busy");
+    slow.told.add_permits(1);
+    let answer = tokio::time::timeout(Duration::from_secs(60), call).await;
+    assert_eq!(answer.expect("the other two are not waited for").unwrap(), json!("done"));
+}
+
+#[tokio::test]
+async fn a_task_beside_the_functions_runs_on_their_threads_and_calls_them() {
+    let gate = Gate::new();
+    gate.release(9);
+    let spec = lab("f:wait", "wait", PoolSpec::lazy(2));
+    let runtime = gate.builder("pools-beside").function(spec).start().await.unwrap();
+    let caller = runtime.clone();
+    let task = runtime.spawn_beside(async move {
+        let thread = std::thread::current().name().map(str::to_owned);
+        (thread, caller.call::<u32>("f:wait", (1,)).await)
+    });
+    let (thread, answer) = task.await.unwrap();
+    assert_eq!(thread.as_deref(), Some("greenroom-guest"));
+    answer.unwrap();
+
+    let endless = runtime.spawn_beside(std::future::pending::<()>());
+    runtime.shutdown(Duration::ZERO).await;
+    drop(runtime);
+    assert!(endless.await.unwrap_err().is_cancelled());
 }

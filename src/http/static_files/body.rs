@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tokio::task::JoinHandle;
+use tokio::{runtime::Handle, task::JoinHandle};
 
 use crate::http::BodyError;
 
@@ -23,6 +23,7 @@ pub(super) struct FileBody {
     source: Source,
     /// Bytes that are still to be sent.
     left: u64,
+    readers: Handle,
 }
 
 enum Source {
@@ -32,9 +33,10 @@ enum Source {
 }
 
 impl FileBody {
-    /// A body of this length, which begins with `first` and goes on where the file stands.
-    pub(super) fn new(first: Bytes, rest: Option<File>, length: u64) -> Self {
-        Self { first, source: rest.map_or(Source::Done, Source::Open), left: length }
+    /// A body of this length, which begins with `first` and goes on where the file stands, read on the blocking threads of
+    /// this runtime.
+    pub(super) fn new(first: Bytes, rest: Option<File>, length: u64, readers: Handle) -> Self {
+        Self { first, source: rest.map_or(Source::Done, Source::Open), left: length, readers }
     }
 }
 
@@ -79,7 +81,7 @@ impl FileBody {
         let mut reading = match std::mem::replace(&mut self.source, Source::Done) {
             Source::Open(mut file) => {
                 let left = self.left;
-                tokio::task::spawn_blocking(move || {
+                self.readers.spawn_blocking(move || {
                     let piece = read_piece(&mut file, left);
                     (file, piece)
                 })

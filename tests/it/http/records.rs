@@ -1,16 +1,24 @@
-//! What is left of requests: metrics and lines in the log. These tests have one thread, which the server shares, so that
-//! what is recorded and logged is theirs alone.
+//! What is left of requests: metrics and lines in the log. These tests have one thread, on which connections are served, so
+//! that what is recorded and logged is theirs alone.
 
 use std::{
     io::Write,
     sync::{Arc, Mutex},
 };
 
-use greenroom::registry::http::{Middleware, RealIpSpec, RouterSpec};
+use greenroom::{
+    http::Options,
+    registry::http::{Middleware, RealIpSpec, RouterSpec, ServerSpec},
+};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::{Stage, client, clients, endpoint, plain, router, serve, server};
+use super::{Stage, client, clients, endpoint, plain, router, serve_with, server};
+
+/// Serves on the thread of the test.
+async fn serve(name: &str, spec: ServerSpec) -> Stage {
+    serve_with(name, spec, &Options { beside_functions: false, ..Options::default() }).await
+}
 
 /// Waits until so many requests of this kind have been counted: a client may have its response before.
 async fn counted(metrics: &PrometheusHandle, route: &str, method: &str, status: &str, count: u32) {
