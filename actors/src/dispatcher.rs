@@ -13,6 +13,7 @@ mod lanes;
 mod look;
 mod message;
 mod queue;
+mod staffing;
 
 use std::{sync::Arc, time::Instant};
 
@@ -23,6 +24,7 @@ pub use message::CallMessage;
 use message::{Ask, Asked, Message};
 pub(crate) use queue::{QueueParts, RunQueue};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+pub(crate) use staffing::Staffing;
 
 use crate::{
     call::{CallOptions, Port, Reply, trace},

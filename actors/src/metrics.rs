@@ -79,6 +79,19 @@ pub(crate) enum Restart {
     Supervisor,
 }
 
+impl Restart {
+    const ALL: [Self; 3] = [Self::Worker, Self::Dispatcher, Self::Supervisor];
+
+    /// Its label.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Worker => "worker",
+            Self::Dispatcher => "dispatcher",
+            Self::Supervisor => "supervisor",
+        }
+    }
+}
+
 /// The metrics of one function.
 pub(crate) struct FunctionMetrics {
     function: Arc<str>,
@@ -127,7 +140,7 @@ impl Series {
             instances_made: one(INSTANCES_MADE),
             instances_failed: one(INSTANCES_FAILED),
             kill_lateness: histogram!(KILL_LATENESS, "function" => function.clone()),
-            restarts: ["worker", "dispatcher", "supervisor"].map(|actor| label(RESTARTS, "actor", actor)),
+            restarts: Restart::ALL.map(|actor| label(RESTARTS, "actor", actor.name())),
             memory: gauge!(GUEST_MEMORY, "function" => function.clone()),
         }
     }

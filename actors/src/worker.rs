@@ -210,7 +210,11 @@ impl WorkerState {
                         drop(spent);
                         Either::Left(ready)
                     }
-                    (Some(spent), None) => Either::Left(self.turns.patient(instances.make_again(spent)).await?),
+                    (Some(spent), None) => {
+                        // Pinned here, as is the next, for the same reason as the run of the call.
+                        let making = pin!(instances.make_again(spent));
+                        Either::Left(self.turns.patient(making).await?)
+                    }
                     (None, None) => Either::Right(self.turns.patient(instances.places()).await?),
                 };
                 (found, Instant::now())
@@ -220,7 +224,8 @@ impl WorkerState {
         let ready = match found {
             Either::Left(ready) => ready,
             Either::Right(places) => {
-                let made = self.turns.patient(instances.make_for_call(places, self.parts.deadline)).await;
+                let making = pin!(instances.make_for_call(places, self.parts.deadline));
+                let made = self.turns.patient(making).await;
                 made.inspect_err(|_| self.pulse.end())?
             }
         };

@@ -50,7 +50,9 @@ impl SourceFile {
     fn line_starts(&self) -> &[usize] {
         self.line_starts.get_or_init(|| {
             let breaks = self.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
-            std::iter::once(0).chain(breaks).collect()
+            let mut starts: Vec<_> = std::iter::once(0).chain(breaks).collect();
+            starts.shrink_to_fit();
+            starts
         })
     }
 
@@ -178,7 +180,10 @@ pub(super) fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ReadE
     if !fs::metadata(path).map_err(ReadError::Io)?.is_file() {
         return Err(ReadError::NotAFile);
     }
-    read_to_end(fs::File::open(path).map_err(ReadError::Io)?, bytes_max)
+    let mut bytes = read_to_end(fs::File::open(path).map_err(ReadError::Io)?, bytes_max)?;
+    // What a registry is made of is kept for as long as it lives.
+    bytes.shrink_to_fit();
+    Ok(bytes)
 }
 
 /// Reads what a reader holds, at most `bytes_max` bytes.

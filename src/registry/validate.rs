@@ -65,7 +65,8 @@ pub(super) fn validate(
         }
     }
     let root_dir = Dir::open_ambient_dir(root, ambient_authority()).ok();
-    let mut runnable = Runnable::default();
+    // A list that grows leaves its old room behind, and most entries are functions.
+    let mut runnable = Runnable { functions: Vec::with_capacity(index.entries.len()), ..Runnable::default() };
     let mut parts = http::Parts::default();
     let mut commands = Vec::new();
     for number in index.in_id_order().collect::<Vec<_>>() {

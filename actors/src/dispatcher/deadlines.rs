@@ -28,6 +28,16 @@ struct Late {
 impl State {
     pub(super) fn tick(&mut self, now: Instant) {
         self.alarm = None;
+        // The pool and the metrics are looked at far more often than a call is late.
+        if self.due.is_some_and(|due| due <= now) {
+            self.end_late(now);
+        }
+        self.look_at(self.due);
+        let load = if self.pool.samples_load() { self.load(now) } else { Load::default() };
+        self.on(now, Event::Tick(load), None);
+    }
+
+    fn end_late(&mut self, now: Instant) {
         let running = self.staff.values().filter_map(|staff| staff.call.as_ref());
         let all = self.waiting.iter().map(|waiting| &waiting.call).chain(running);
         let (mut late, mut next) = (Vec::new(), None);
@@ -37,12 +47,10 @@ impl State {
                 None => next = next.into_iter().chain(self.next_look(now, call)).min(),
             }
         }
+        self.due = next;
         for (call, Late { error, end, due }) in late {
             self.end_early(now, &call, error, end, due);
         }
-        self.look_at(next);
-        let load = if self.pool.samples_load() { self.load(now) } else { Load::default() };
-        self.on(now, Event::Tick(load), None);
     }
 
     pub(super) fn caller_left(&mut self, now: Instant, call: &Arc<Call>) {

@@ -14,7 +14,7 @@ use ractor::{ActorCell, ActorRef};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::{Assignment, Call, CallId, CallMessage, lanes::Lanes};
+use super::{Assignment, Call, CallId, CallMessage, Staffing, lanes::Lanes};
 use crate::{
     call::{CallError, ErrorKind, Payload, stopped},
     function::FunctionMessage,
@@ -35,7 +35,7 @@ pub(crate) struct QueueParts {
     pub(crate) limits: Limits,
     /// Guest threads, which bound what an adaptive pool gains from more workers.
     pub(crate) threads: usize,
-    pub(crate) supervisor: ActorRef<FunctionMessage>,
+    pub(crate) staffing: Staffing,
     pub(crate) metrics: Arc<FunctionMetrics>,
 }
 
@@ -62,11 +62,15 @@ pub(super) struct State {
     lost: usize,
     /// When the dispatcher will look at the queue.
     pub(super) alarm: Option<Instant>,
+    /// When the first of all calls may be late.
+    pub(super) due: Option<Instant>,
     /// What the metrics were last told: how many calls wait, when that was, and the workers by state.
     shown: (usize, Option<Instant>, [usize; 3]),
     /// Workers to wake, and whether to tell the dispatcher of an earlier alarm, once the lock is free.
     woken: SmallVec<[Waker; 2]>,
     rings: bool,
+    /// A supervisor is to be asked for.
+    lacks_supervisor: bool,
 }
 
 /// A worker that has come up.
@@ -102,9 +106,11 @@ impl RunQueue {
             fault: None,
             lost: 0,
             alarm: None,
+            due: None,
             shown: (0, None, [0; 3]),
             woken: SmallVec::new(),
             rings: false,
+            lacks_supervisor: false,
         };
         Self { dispatcher: OnceLock::new(), state: Mutex::new(state) }
     }
@@ -114,6 +120,11 @@ impl RunQueue {
         self.dispatcher.get_or_init(|| dispatcher);
         let now = Instant::now();
         self.with(now, |state| state.on(now, Event::Start, None));
+    }
+
+    /// The function has a supervisor now, which starts workers.
+    pub(crate) fn supervised(&self, supervisor: ActorRef<FunctionMessage>) {
+        self.lock().parts.staffing.supervised(supervisor);
     }
 
     /// Leaves a call. One that comes too late answers `unavailable`.
@@ -237,6 +248,11 @@ impl RunQueue {
         let mut state = self.lock();
         let result = act(&mut state);
         state.settle(now);
+        if std::mem::take(&mut state.lacks_supervisor)
+            && let Some(dispatcher) = self.dispatcher.get()
+        {
+            state.parts.staffing.call_for_supervisor(dispatcher.get_id());
+        }
         let (woken, rings) = (std::mem::take(&mut state.woken), std::mem::take(&mut state.rings));
         drop(state);
         woken.into_iter().for_each(Waker::wake);
@@ -264,8 +280,7 @@ impl State {
                         self.lost -= 1;
                         self.parts.metrics.restarted(Restart::Worker);
                     }
-                    // A supervisor that is gone takes its dispatcher, and with it this queue, along.
-                    drop(self.parts.supervisor.cast(FunctionMessage::Spawn { worker, probe }));
+                    self.lacks_supervisor |= self.parts.staffing.ask(FunctionMessage::Spawn { worker, probe });
                 }
                 Command::Retire(worker) => {
                     if let Some(staff) = self.staff.remove(&worker) {
@@ -315,11 +330,17 @@ impl State {
         }
     }
 
+    /// A call may be late by then.
+    pub(super) fn watch(&mut self, due: Option<Instant>) {
+        self.due = self.due.into_iter().chain(due).min();
+        self.look_at(due);
+    }
+
     fn arrived(&mut self, call: Arc<Call>, args: Payload) {
         self.last_call += 1;
         let id = CallId(self.last_call);
         call.name(id);
-        self.look_at(self.next_look(call.arrived, &call));
+        self.watch(self.next_look(call.arrived, &call));
         let (now, here) = (call.arrived, self.waiting.here());
         self.waiting.push(here, Assignment { call, args });
         let near = self.resting[here].take();
@@ -333,7 +354,7 @@ impl State {
         staff.call = Some(Arc::clone(&assignment.call));
         staff.inbox = Some(assignment);
         self.woken.extend(staff.waker.take());
-        self.look_at(self.parts.limits.max_execution.and_then(|max| now.checked_add(max)));
+        self.watch(self.parts.limits.max_execution.and_then(|max| now.checked_add(max)));
     }
 
     fn cannot_start(&mut self, now: Instant, worker: WorkerId, error: CallError) {

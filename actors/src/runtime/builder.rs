@@ -30,8 +30,7 @@ use crate::{
 #[derive(Default)]
 pub struct RuntimeBuilder {
     name: Option<String>,
-    functions: Vec<FunctionSpec>,
-    processes: Vec<ProcessSpec>,
+    jobs: Vec<Job>,
     engine: EngineOptions,
     guest_threads: Option<usize>,
 }
@@ -95,28 +94,28 @@ impl RuntimeBuilder {
     /// Adds a function.
     #[must_use]
     pub fn function(mut self, spec: FunctionSpec) -> Self {
-        self.functions.push(spec);
+        self.jobs.push(Job::Function(Box::new(spec)));
         self
     }
 
     /// Adds functions.
     #[must_use]
     pub fn functions(mut self, specs: impl IntoIterator<Item = FunctionSpec>) -> Self {
-        self.functions.extend(specs);
+        self.jobs.extend(specs.into_iter().map(|spec| Job::Function(Box::new(spec))));
         self
     }
 
     /// Adds a process that can be spawned.
     #[must_use]
     pub fn process(mut self, spec: ProcessSpec) -> Self {
-        self.processes.push(spec);
+        self.jobs.push(Job::Process(Box::new(spec)));
         self
     }
 
     /// Adds processes that can be spawned.
     #[must_use]
     pub fn processes(mut self, specs: impl IntoIterator<Item = ProcessSpec>) -> Self {
-        self.processes.extend(specs);
+        self.jobs.extend(specs.into_iter().map(|spec| Job::Process(Box::new(spec))));
         self
     }
 
@@ -189,7 +188,7 @@ impl RuntimeBuilder {
     }
 
     async fn start_under(self, supervisor: Option<ActorCell>) -> Result<Runtime, StartError> {
-        let Self { name, functions, processes, engine, guest_threads } = self;
+        let Self { name, jobs, engine, guest_threads } = self;
         let threads = guest_threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
         let blocking = tokio::runtime::Handle::current();
         let directory = Arc::new(Directory::default());
@@ -197,7 +196,7 @@ impl RuntimeBuilder {
         let callable: Weak<dyn Functions> = Arc::downgrade(&(directory.clone() as Arc<dyn Functions>));
         let made = blocking.spawn_blocking(move || Engine::with_functions(engine, callable));
         let engine = made.await.map_err(|_| interrupted())??;
-        let (prepared, programs) = prepare(&engine, functions, processes, threads).await?;
+        let (prepared, programs) = prepare(&engine, jobs, threads).await?;
         let threads = Arc::new(GuestThreads::start(threads)?);
         let name: Arc<str> = name.unwrap_or_else(|| "greenroom".to_owned()).into();
         let linked = supervisor.is_some();
@@ -226,7 +225,7 @@ impl RuntimeBuilder {
 }
 
 impl Inner {
-    async fn add(&self, spec: FunctionSpec, executor: Arc<dyn Executor>) -> Result<(), StartError> {
+    async fn add(&self, spec: Box<FunctionSpec>, executor: Arc<dyn Executor>) -> Result<(), StartError> {
         let metrics = Arc::new(FunctionMetrics::new(spec.id.as_str()));
         let parts = FunctionParts {
             gate: Arc::new(Gate::new(spec.id.clone(), &spec.pool, metrics.clone())),
@@ -244,10 +243,11 @@ impl Inner {
     }
 }
 
-/// What was asked for, before and after it is prepared.
+/// What was asked for, before and after it is prepared. Boxed, because there may be thousands: a list that grows leaves
+/// its old room behind.
 enum Job {
-    Function(FunctionSpec),
-    Process(ProcessSpec),
+    Function(Box<FunctionSpec>),
+    Process(Box<ProcessSpec>),
 }
 
 enum Done {
@@ -255,27 +255,20 @@ enum Done {
     Process(Program),
 }
 
-type Ready = (Vec<(FunctionSpec, Arc<dyn Executor>)>, Vec<Program>);
+type Ready = (Vec<(Box<FunctionSpec>, Arc<dyn Executor>)>, Vec<Program>);
 
 /// Reads, checks, compiles and links everything, several at a time. One that fails stops none of the others.
-async fn prepare(
-    engine: &Engine,
-    functions: Vec<FunctionSpec>,
-    processes: Vec<ProcessSpec>,
-    threads: usize,
-) -> Result<Ready, StartError> {
+async fn prepare(engine: &Engine, mut jobs: Vec<Job>, threads: usize) -> Result<Ready, StartError> {
     let mut seen = std::collections::HashSet::new();
     let mut faults = Vec::new();
-    let all = functions.into_iter().map(Job::Function).chain(processes.into_iter().map(Job::Process));
-    let unique = all.filter(|job| {
+    jobs.retain(|job| {
         let new = seen.insert(job.id().clone());
         if !new {
             faults.push(FunctionFault::Duplicate { id: job.id().clone() });
         }
         new
     });
-    let unique: Vec<_> = unique.collect();
-    let jobs = unique.into_iter().map(|job| {
+    let jobs = jobs.into_iter().map(|job| {
         let engine = engine.clone();
         tokio::task::spawn_blocking(move || job.prepare(&engine))
     });
@@ -283,7 +276,7 @@ async fn prepare(
     let (mut ready, mut programs) = (Vec::new(), Vec::new());
     while let Some(job) = done.next().await {
         match job {
-            Ok(Ok(Done::Function(spec, executor))) => ready.push((*spec, executor)),
+            Ok(Ok(Done::Function(spec, executor))) => ready.push((spec, executor)),
             Ok(Ok(Done::Process(program))) => programs.push(program),
             Ok(Err(found)) => faults.extend(found),
             Err(_) => return Err(interrupted()),
@@ -308,7 +301,7 @@ impl Job {
                     Code::Custom(executor) => executor.clone(),
                     Code::Wasm(wasm) => compiled(&spec.id, engine.prepare(&spec.id, wasm, &spec.limits))?,
                 };
-                Ok(Done::Function(Box::new(spec), executor))
+                Ok(Done::Function(spec, executor))
             }
             Self::Process(spec) => {
                 valid(&spec.id, spec.validate())?;

@@ -4,7 +4,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, LazyLock, Weak},
+    sync::{
+        Arc, LazyLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use wasmtime::component::{LinkerInstance, ResourceTable};
@@ -139,6 +142,10 @@ impl GuestState {
         self.context = Some(Arc::clone(context));
         // What is sent from now on is of this call.
         self.outgoing = None;
+        if self.world.uses_wasi.load(Ordering::Relaxed) {
+            // On the guest's own stack it would take a page that stays for as long as the call sleeps.
+            WasiView::ctx(self);
+        }
         Ok(())
     }
 }
@@ -151,12 +158,13 @@ impl fmt::Debug for GuestState {
 
 impl WasiView for GuestState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let Self { world, mounted, network, .. } = self;
-        let ctx = self.wasi.get_or_insert_with(|| {
+        let Self { world, mounted, network, wasi, table, .. } = self;
+        let ctx = wasi.get_or_insert_with(|| {
+            world.uses_wasi.store(true, Ordering::Relaxed);
             let network = network.get_or_insert_with(|| world.network());
             Box::new(world.wasi(mounted.as_ref(), network, Stdio::default()).0)
         });
-        WasiCtxView { ctx, table: &mut self.table }
+        WasiCtxView { ctx, table }
     }
 }
 
@@ -214,6 +222,8 @@ pub(super) struct GuestWorld {
     open_files: Arc<OpenFiles>,
     log: Arc<GuestLog>,
     network: Arc<FunctionNetwork>,
+    /// Whether a guest of this function has ever used WASI.
+    uses_wasi: AtomicBool,
 }
 
 impl GuestWorld {
@@ -232,6 +242,7 @@ impl GuestWorld {
             open_files: Arc::clone(engine.open_files()),
             log: Arc::new(GuestLog::new(function)),
             network: Arc::new(FunctionNetwork::new(function, &wasi.network, Arc::clone(engine.network()))),
+            uses_wasi: AtomicBool::new(false),
         }
     }
 

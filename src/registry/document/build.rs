@@ -74,7 +74,10 @@ impl Builder<'_> {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && !self.is_text(tag.as_deref(), &span)?;
-                let node = Node::new(self.first_line(span), Value::Scalar(Scalar::new(text.into_owned(), plain)));
+                let mut text = text.into_owned();
+                // The parser's strings have room for more, and a tree has a great many.
+                text.shrink_to_fit();
+                let node = Node::new(self.first_line(span), Value::Scalar(Scalar::new(text, plain)));
                 self.add(anchor, Arc::new(node))?;
             }
             Event::Alias(anchor) => self.alias(anchor, span)?,
@@ -94,7 +97,10 @@ impl Builder<'_> {
                 let Some(open) = self.open.pop() else { return Ok(()) };
                 let (value, repeats) = match open.kind {
                     OpenKind::List(items) => (Value::List(items), Vec::new()),
-                    OpenKind::Map { pairs, repeats, .. } => (Value::Map(pairs), repeats),
+                    OpenKind::Map { mut pairs, repeats, .. } => {
+                        pairs.shrink_to_fit();
+                        (Value::Map(pairs), repeats)
+                    }
                 };
                 let span = self.first_line(open.start..span.end);
                 self.add(open.anchor, Arc::new(Node { repeats, ..Node::new(span, value) }))?;

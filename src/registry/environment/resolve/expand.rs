@@ -27,14 +27,16 @@ struct Fault {
 impl Resolver<'_> {
     /// Resolves the placeholders of an entry. Its name, kind and notes have none.
     pub(super) fn expand_entry(&mut self, number: usize, node: &Arc<Node>) -> Arc<Node> {
-        let pairs = node.pairs().iter().map(|pair| {
+        let mut changed = false;
+        let mut expanded = Vec::with_capacity(node.pairs().len());
+        for pair in node.pairs() {
             let own = kinds::ENTRY.iter().any(|field| field.name == pair.key) || pair.key == "variable";
             let path = FieldPath::Field(&FieldPath::Root, &pair.key);
             let value = if own { Arc::clone(&pair.value) } else { self.expand(number, &pair.value, path) };
-            Pair { key: pair.key.clone(), key_span: pair.key_span.clone(), value }
-        });
-        let pairs = pairs.collect();
-        node.replaced(Value::Map(pairs))
+            changed |= !Arc::ptr_eq(&value, &pair.value);
+            expanded.push(Pair { key: pair.key.clone(), key_span: pair.key_span.clone(), value });
+        }
+        if changed { node.replaced(Value::Map(expanded)) } else { Arc::clone(node) }
     }
 
     fn expand(&mut self, number: usize, node: &Arc<Node>, path: FieldPath<'_>) -> Arc<Node> {
