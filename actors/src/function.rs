@@ -256,9 +256,7 @@ async fn start_dispatcher(
         queue: queue.clone(),
         metrics: parts.metrics.clone(),
     };
-    let (dispatcher, _) =
-        Dispatcher::spawn_linked(Some(name.clone()), Dispatcher, dispatcher_parts, supervisor).await?;
-    ractor::pg::join(name, vec![dispatcher.get_cell()]);
+    let (dispatcher, _) = Dispatcher::spawn_linked(Some(name), Dispatcher, dispatcher_parts, supervisor).await?;
     ractor::pg::join(parts.runtime.to_string(), vec![dispatcher.get_cell()]);
     parts.directory.insert(Entry {
         id: parts.id.clone(),

@@ -206,7 +206,7 @@ impl Runtime {
     }
 
     /// The dispatcher of a function, for callers that are actors. In ractor's registry it is named
-    /// `{runtime}/{id}`, which is also a process group it is in; the group `{runtime}` has all dispatchers.
+    /// `{runtime}/{id}`; the process group `{runtime}` has all dispatchers.
     ///
     /// A dispatcher that starts again is another actor: look it up for each call, or again when a send fails. Its own
     /// supervisor is that of the function, or the root while nobody has called a function whose pool keeps no worker.

@@ -22,6 +22,7 @@ mod prepare;
 mod resize;
 mod source;
 mod stdio;
+mod survey;
 mod ticker;
 mod trap;
 mod value;

@@ -2,10 +2,9 @@
 
 use std::{
     fmt,
-    sync::{Arc, Weak, atomic::AtomicBool},
+    sync::{Arc, Mutex, PoisonError, Weak, atomic::AtomicBool},
 };
 
-use futures::{StreamExt, stream};
 use ractor::{Actor, ActorCell};
 
 use super::{Inner, Runtime};
@@ -268,18 +267,26 @@ async fn prepare(engine: &Engine, mut jobs: Vec<Job>, threads: usize) -> Result<
         }
         new
     });
-    let jobs = jobs.into_iter().map(|job| {
-        let engine = engine.clone();
-        tokio::task::spawn_blocking(move || job.prepare(&engine))
+    let jobs = Arc::new(Mutex::new(jobs.into_iter().enumerate()));
+    // So many threads and no more: each leaves some memory behind that it does not use.
+    let working = (0..threads.max(1)).map(|_| {
+        let (jobs, engine) = (Arc::clone(&jobs), engine.clone());
+        tokio::task::spawn_blocking(move || {
+            let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
+            std::iter::from_fn(next).map(|(index, job)| (index, job.prepare(&engine))).collect::<Vec<_>>()
+        })
     });
-    let mut done = stream::iter(jobs).buffered(threads.max(1));
+    let mut done = Vec::new();
+    for worked in futures::future::join_all(working).await {
+        done.extend(worked.map_err(|_| interrupted())?);
+    }
+    done.sort_unstable_by_key(|(index, _)| *index);
     let (mut ready, mut programs) = (Vec::new(), Vec::new());
-    while let Some(job) = done.next().await {
+    for (_, job) in done {
         match job {
-            Ok(Ok(Done::Function(spec, executor))) => ready.push((spec, executor)),
-            Ok(Ok(Done::Process(program))) => programs.push(program),
-            Ok(Err(found)) => faults.extend(found),
-            Err(_) => return Err(interrupted()),
+            Ok(Done::Function(spec, executor)) => ready.push((spec, executor)),
+            Ok(Done::Process(program)) => programs.push(program),
+            Err(found) => faults.extend(found),
         }
     }
     if faults.is_empty() { Ok((ready, programs)) } else { Err(StartError::Functions(faults)) }

@@ -19,6 +19,7 @@ use super::{
     limits::TABLE_ELEMENTS_MAX,
     link,
     network::{NetworkOptions, SharedNetwork},
+    survey::Surveys,
     ticker::Ticker,
 };
 use crate::{
@@ -118,6 +119,7 @@ struct Shared {
     network: Arc<SharedNetwork>,
     disk: DiskCache,
     open_files: Arc<OpenFiles>,
+    surveys: Surveys,
     compiled: Compiled,
     instances_max: usize,
     /// Counts memories, of which an instance has one or more: what the system runs out of first.
@@ -190,6 +192,7 @@ impl Engine {
             network: Arc::new(SharedNetwork::new(options.network)),
             disk: DiskCache::open(&options.cache),
             open_files: Arc::new(OpenFiles::new()),
+            surveys: Surveys::default(),
             compiled: Compiled::default(),
             instances_max,
             permits: Arc::new(Semaphore::new(instances_max)),
@@ -249,6 +252,10 @@ impl Engine {
 
     pub(crate) fn permits(&self) -> &Arc<Semaphore> {
         &self.0.permits
+    }
+
+    pub(super) fn surveys(&self) -> &Surveys {
+        &self.0.surveys
     }
 
     pub(crate) fn compiled(&self) -> (&Compiled, &DiskCache) {

@@ -43,6 +43,7 @@ const PAGE_BYTES: u64 = 64 << 10;
 const MEMORY_PAGES_MAX: u64 = 1 << 16;
 
 /// How much more memory a component's one growing module may have from the start.
+#[derive(Clone)]
 pub(super) struct Headroom {
     pages: u64,
     declared: u64,
@@ -52,9 +53,9 @@ pub(super) struct Headroom {
 }
 
 impl Headroom {
-    /// What a component may be given, for guests that may have so much memory; nothing when its memory does not grow, or
-    /// when any doubt is left.
-    pub(super) fn of(component: &[u8], memory_bytes_max: u64) -> Option<Self> {
+    /// What a component may be given, whose guests may have any memory; nothing when its memory does not grow, or when any
+    /// doubt is left.
+    pub(super) fn of(component: &[u8]) -> Option<Self> {
         let modules = Modules::read(component).ok().flatten()?;
         if modules.defined.iter().any(|(_, module)| module.len() > MODULE_BYTES_MAX) {
             return None;
@@ -77,9 +78,15 @@ impl Headroom {
             || !is_plain
             || !shape.any(|op| matches!(op, Operator::MemoryGrow { .. })).ok()?
             || !is_simple(&component[module.clone()], ty.initial.checked_mul(PAGE_BYTES)?).ok()?;
-        let allowed = ty.maximum.unwrap_or(MEMORY_PAGES_MAX).min(MEMORY_PAGES_MAX).min(memory_bytes_max / PAGE_BYTES);
+        let allowed = ty.maximum.unwrap_or(MEMORY_PAGES_MAX).min(MEMORY_PAGES_MAX);
         let pages = allowed.checked_sub(ty.initial)?.min(PAGES_MAX);
         (!is_left && pages > 0).then_some(Self { pages, declared: ty.initial, section, module })
+    }
+
+    /// What of it guests may be given that may have so much memory.
+    pub(super) fn within(&self, memory_bytes_max: u64) -> Option<Self> {
+        let pages = self.pages.min((memory_bytes_max / PAGE_BYTES).checked_sub(self.declared)?);
+        (pages > 0).then(|| Self { pages, ..self.clone() })
     }
 
     /// Pages beyond what the module declares.
@@ -268,7 +275,17 @@ mod tests {
 
     fn pages(text: &str) -> u64 {
         let bytes = wat::parse_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-        Headroom::of(&bytes, u64::MAX).map_or(0, |headroom| headroom.pages())
+        Headroom::of(&bytes).map_or(0, |headroom| headroom.pages())
+    }
+
+    #[test]
+    fn guests_are_given_no_more_than_they_may_have() {
+        let bytes =
+            wat::parse_str(format!("(component (core module $m (memory 2) {GROWS}) (core instance (instantiate $m)))"));
+        let headroom = Headroom::of(&bytes.unwrap()).unwrap();
+        let within = |pages: u64| headroom.within(pages * PAGE_BYTES).map(|headroom| headroom.pages());
+        assert_eq!([1, 2, 3, 5].map(within), [None, None, Some(1), Some(3)]);
+        assert_eq!(headroom.within(u64::MAX).map(|headroom| headroom.pages()), Some(PAGES_MAX));
     }
 
     fn of_module(module: &str) -> u64 {
@@ -344,7 +361,7 @@ mod tests {
                 1 => bytes[random.usize(0..4_000)] = random.u8(..),
                 _ => bytes[random.usize(0..before.len())] = random.u8(..),
             }
-            let _given = Headroom::of(&bytes, u64::MAX).map(|headroom| headroom.given_to(&bytes));
+            let _given = Headroom::of(&bytes).map(|headroom| headroom.given_to(&bytes));
         }
     }
 
@@ -358,7 +375,7 @@ mod tests {
             if !Parser::is_component(&before) {
                 continue;
             }
-            let Some(headroom) = Headroom::of(&before, u64::MAX) else { continue };
+            let Some(headroom) = Headroom::of(&before) else { continue };
             let after = headroom.given_to(&before).unwrap();
             Validator::new_with_features(WasmFeatures::all()).validate_all(&after).unwrap();
             assert!(after.starts_with(&before[..headroom.section]));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use wasmtime::component::Component;
 
 use super::{
-    Signature, cache, concurrency,
+    Signature, cache,
     engine::{Engine, Profile, ProfileEngine, weight},
     error::{PrepareError, PrepareWarning},
     headroom::Headroom,
@@ -57,11 +57,13 @@ impl Engine {
                 (bytes, sha256, declared)
             }
         };
-        let profile = Profile { stack_bytes: limits.max_stack_bytes, is_concurrent: concurrency::is_needed(&bytes) };
+        let survey = self.surveys().of(sha256, &bytes);
+        let profile = Profile { stack_bytes: limits.max_stack_bytes, is_concurrent: survey.is_concurrent };
         let profile_engine = self.for_profile(profile).map_err(|error| {
             one(PrepareError::new("limits.max_stack_bytes", ErrorKind::Internal, error.to_string()))
         })?;
-        let component = self.compile(&profile_engine, &bytes, sha256, limits, field).map_err(one)?;
+        let headroom = survey.headroom.and_then(|headroom| headroom.within(limits.max_memory_bytes));
+        let component = self.compile(&profile_engine, &bytes, sha256, headroom, field).map_err(one)?;
         drop(bytes);
 
         let mut errors = mount_errors(spec);
@@ -128,12 +130,11 @@ impl Engine {
         profile_engine: &ProfileEngine,
         bytes: &[u8],
         sha256: cache::Hash,
-        limits: &Limits,
+        headroom: Option<Headroom>,
         field: &'static str,
     ) -> Result<Arc<Component>, PrepareError> {
         let (compiled, disk) = self.compiled();
         let (engine, profile) = (&profile_engine.engine, profile_engine.profile);
-        let headroom = Headroom::of(bytes, limits.max_memory_bytes);
         let key = cache::Key { sha256, profile, headroom: headroom.as_ref().map_or(0, Headroom::pages) };
         let compile = || {
             let with_headroom = headroom.and_then(|headroom| headroom.given_to(bytes).ok());
