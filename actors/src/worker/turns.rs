@@ -17,8 +17,7 @@ use crate::{call::Settled, metrics::FunctionMetrics};
 const ANSWERS_MAX: usize = 16;
 
 /// How long an answer may wait for others, and how long a call may take whose answer does. Where callers have threads of
-/// their own, calls of 20 µs have a fifth more throughput so than when each answer is given at once; longer waits gain no
-/// more.
+/// their own, calls of 20 µs have a fifth more throughput so than when each answer is given at once.
 const ANSWER_WAIT: Duration = Duration::from_micros(200);
 const SHORT_CALL: Duration = Duration::from_micros(50);
 
