@@ -64,13 +64,22 @@ pub(super) struct State {
     pub(super) alarm: Option<Instant>,
     /// When the first of all calls may be late.
     pub(super) due: Option<Instant>,
-    /// What the metrics were last told: how many calls wait, when that was, and the workers by state.
-    shown: (usize, Option<Instant>, [usize; 3]),
+    shown: Shown,
     /// Workers to wake, and whether to tell the dispatcher of an earlier alarm, once the lock is free.
     woken: SmallVec<[Waker; 2]>,
     rings: bool,
     /// A supervisor is to be asked for.
     lacks_supervisor: bool,
+}
+
+/// What the metrics were last told.
+#[derive(Default)]
+struct Shown {
+    /// How many calls wait, and when that was told.
+    waiting: usize,
+    waiting_at: Option<Instant>,
+    /// The workers by state.
+    workers: [usize; 3],
 }
 
 /// A worker that has come up.
@@ -107,7 +116,7 @@ impl RunQueue {
             lost: 0,
             alarm: None,
             due: None,
-            shown: (0, None, [0; 3]),
+            shown: Shown::default(),
             woken: SmallVec::new(),
             rings: false,
             lacks_supervisor: false,
@@ -302,18 +311,19 @@ impl State {
 
     /// What is left to do before the lock is free: the metrics, and the alarm.
     fn settle(&mut self, now: Instant) {
-        let (waiting, at, workers) = self.shown;
-        if self.pool.census() != workers {
-            self.shown.2 = self.pool.census();
-            self.parts.metrics.workers(self.shown.2);
+        let workers = self.pool.census();
+        if workers != self.shown.workers {
+            self.shown.workers = workers;
+            self.parts.metrics.workers(workers);
         }
-        if self.pool.waiting() != waiting {
+        let waiting = self.pool.waiting();
+        if waiting != self.shown.waiting {
             // Under load this changes with every call, and nobody looks so often.
-            match at.map(|at| at + SHOW_EVERY).filter(|next| *next > now) {
+            match self.shown.waiting_at.map(|at| at + SHOW_EVERY).filter(|next| *next > now) {
                 Some(later) => self.look_at(Some(later)),
                 None => {
-                    (self.shown.0, self.shown.1) = (self.pool.waiting(), Some(now));
-                    self.parts.metrics.waiting(self.shown.0);
+                    (self.shown.waiting, self.shown.waiting_at) = (waiting, Some(now));
+                    self.parts.metrics.waiting(waiting);
                 }
             }
         }
