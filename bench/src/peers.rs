@@ -53,7 +53,7 @@ pub fn check(path: &Path) -> Result<(), NotMeasured> {
     match version.trim().strip_prefix("wasmtime ").is_some_and(|version| version.split('.').next() == Some(WASMTIME)) {
         true => Ok(()),
         false => {
-            let found = version.trim();
+            let found = version.lines().next().unwrap_or_default();
             Err(NotMeasured(format!("{} is `{found}`, not wasmtime {WASMTIME}; {get_it}", path.display())))
         }
     }
