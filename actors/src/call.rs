@@ -82,6 +82,14 @@ impl CallOptions {
         self
     }
 
+    /// Refuses a call whose caller has stopped waiting before it began.
+    pub(crate) fn in_time(&self, now: Instant) -> Result<(), CallError> {
+        match self.deadline(now).is_some_and(|deadline| deadline <= now) {
+            true => Err(CallError::new(ErrorKind::Timeout, "the caller's timeout had passed when the call was made")),
+            false => Ok(()),
+        }
+    }
+
     /// When the caller stops waiting: the earlier of its timeout and its context's deadline.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         let timeout = self.timeout.and_then(|timeout| now.checked_add(timeout));

@@ -13,6 +13,7 @@ mod lanes;
 mod look;
 mod message;
 mod queue;
+mod shown;
 mod staffing;
 
 use std::{sync::Arc, time::Instant};
@@ -95,13 +96,16 @@ impl DispatcherState {
         let parts = &self.parts;
         let timeout = port.get_timeout().into_iter().chain(options.timeout).min();
         let options = CallOptions { timeout, ..options };
-        let admitted = crate::executor::fit(args, &*parts.executor)
+        let now = Instant::now();
+        let admitted = options
+            .in_time(now)
+            .and_then(|()| crate::executor::fit(args, &*parts.executor))
             .and_then(|args| parts.gate.try_enter(options.context.depth > 0).map(|permit| (args, permit)));
         match admitted {
             Ok((args, permit)) => {
                 let (span, options) = trace::begin(&parts.id, options);
                 let reply = Reply::new(Port::Actor(port), permit, span);
-                let call = Call::new(options, Instant::now(), reply).asked();
+                let call = Call::new(options, now, reply).asked();
                 parts.queue.push(Arc::new(call), args);
             }
             Err(error) => {

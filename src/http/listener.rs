@@ -4,7 +4,7 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream, lookup_host},
     sync::watch,
     task::{JoinError, JoinSet},
     time::sleep,
@@ -17,6 +17,25 @@ use super::{
 
 /// How long to leave a system alone that has no connection to give, such as one out of file descriptors.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// Clients that may wait to be accepted. The system's own bound is what counts where it is lower.
+const BACKLOG: u32 = 4_096;
+
+/// Binds the first address of this name that can be had.
+pub(super) async fn bind(address: &str) -> io::Result<TcpListener> {
+    let mut failed = io::Error::new(io::ErrorKind::InvalidInput, "it is the address of nothing");
+    for address in lookup_host(address).await? {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // As every listener has it where ports of connections that have ended are not given anew for a while.
+        #[cfg(not(windows))]
+        socket.set_reuseaddr(true)?;
+        match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
 
 /// Accepts until the stage says otherwise; then waits for the connections. Returns how many requests were cut off.
 pub(super) async fn listen(site: Arc<Site>, listener: TcpListener, mut stages: watch::Receiver<Stage>) -> usize {

@@ -8,7 +8,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::timeout};
 
 use super::{
     connection::{CONNECTIONS_MAX, Site},
-    listener::listen,
+    listener::{bind, listen},
     room::BODIES_BYTES_MAX,
 };
 use crate::{Runtime, registry::http::ServerSpec};
@@ -138,7 +138,7 @@ impl Servers {
                 _ => &spec.addr,
             };
             let failed = |error| BindError::Address { id: spec.id.clone(), address: address.clone(), error };
-            let listener = TcpListener::bind(address).await.map_err(failed)?;
+            let listener = bind(address).await.map_err(failed)?;
             let address = listener.local_addr().map_err(failed)?;
             bound.push(Bound { id: spec.id.clone(), listener, address, site });
         }

@@ -70,6 +70,7 @@ impl Entry {
     /// Waits at the gate, where the pool lets calls wait, for as long as the call may.
     async fn enter(&self, options: &CallOptions, now: Instant) -> Result<Permit, CallError> {
         let nested = options.context.depth > 0;
+        options.in_time(now)?;
         match self.gate.try_enter(nested) {
             Err(error) if self.gate.lets_wait() && error.kind() == ErrorKind::RateLimited => {}
             entered => return entered,

@@ -14,7 +14,7 @@ use ractor::{ActorCell, ActorRef};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::{Assignment, Call, CallId, CallMessage, Staffing, lanes::Lanes};
+use super::{Assignment, Call, CallId, CallMessage, Staffing, lanes::Lanes, shown::Shown};
 use crate::{
     call::{CallError, ErrorKind, Payload, stopped},
     function::FunctionMessage,
@@ -24,9 +24,6 @@ use crate::{
     tree::PoolNode,
     worker::Pulse,
 };
-
-/// How often the metrics are told of the number of calls that wait.
-const SHOW_EVERY: Duration = Duration::from_millis(10);
 
 /// What a run queue is made of.
 pub(crate) struct QueueParts {
@@ -72,16 +69,6 @@ pub(super) struct State {
     lacks_supervisor: bool,
 }
 
-/// What the metrics were last told.
-#[derive(Default)]
-struct Shown {
-    /// How many calls wait, and when that was told.
-    waiting: usize,
-    waiting_at: Option<Instant>,
-    /// The workers by state.
-    workers: [usize; 3],
-}
-
 /// A worker that has come up.
 pub(super) struct Staff {
     actor: ActorCell,
@@ -97,6 +84,13 @@ pub(super) struct Staff {
     seen: Load,
     /// Why it was killed, and when it should have been gone.
     pub(super) killed: Option<(End, Instant)>,
+}
+
+impl Staff {
+    /// How long this call has run; `None` when it has not been started.
+    fn ran(&self, call: &Call, now: Instant) -> Option<Duration> {
+        self.pulse.started(call.id()).map(|started| now.saturating_duration_since(started))
+    }
 }
 
 impl RunQueue {
@@ -242,13 +236,18 @@ impl RunQueue {
 
     /// Takes no more calls; those that wait or run answer `unavailable`. The workers are left to the supervisor.
     pub(super) fn close(&self) {
-        let (waiting, staff) = self.with(Instant::now(), |state| {
+        let now = Instant::now();
+        let (waiting, staff) = self.with(now, |state| {
             state.is_closed = true;
             (state.waiting.take_all(), std::mem::take(&mut state.staff))
         });
-        let running = staff.into_values().filter_map(|staff| staff.call);
-        for call in waiting.into_iter().map(|waiting| waiting.call).chain(running) {
-            call.reply.send(Err(stopped()));
+        for waiting in waiting {
+            waiting.call.reply.send(Err(stopped()));
+        }
+        for staff in staff.into_values() {
+            if let Some(call) = &staff.call {
+                call.reply.send_after(staff.ran(call, now), Err(stopped()));
+            }
         }
     }
 
@@ -311,22 +310,11 @@ impl State {
 
     /// What is left to do before the lock is free: the metrics, and the alarm.
     fn settle(&mut self, now: Instant) {
-        let workers = self.pool.census();
-        if workers != self.shown.workers {
-            self.shown.workers = workers;
-            self.parts.metrics.workers(workers);
+        if self.is_closed {
+            return self.shown.nothing(&self.parts.metrics, now);
         }
-        let waiting = self.pool.waiting();
-        if waiting != self.shown.waiting {
-            // Under load this changes with every call, and nobody looks so often.
-            match self.shown.waiting_at.map(|at| at + SHOW_EVERY).filter(|next| *next > now) {
-                Some(later) => self.look_at(Some(later)),
-                None => {
-                    (self.shown.waiting, self.shown.waiting_at) = (waiting, Some(now));
-                    self.parts.metrics.waiting(waiting);
-                }
-            }
-        }
+        let later = self.shown.tell(&self.parts.metrics, now, self.pool.waiting(), self.pool.census());
+        self.look_at(later);
         self.look_at(self.pool.wake_at());
     }
 
@@ -387,10 +375,10 @@ impl State {
                 None => self.parts.metrics.worker_ended(End::Crash),
             }
             let why = crash.unwrap_or_else(|| "it was killed".to_owned());
-            if let Some(call) = staff.call {
+            if let Some(call) = &staff.call {
+                let ran = staff.ran(call, now);
                 tracing::error!(function = %self.parts.id, why, "a worker failed during a call");
                 let message = format!("the worker that ran this call failed: {why}");
-                let ran = staff.pulse.started(call.id()).map(|started| now.saturating_duration_since(started));
                 call.reply.send_after(ran, Err(CallError::new(ErrorKind::Internal, message)));
             }
             self.lost += 1;
@@ -402,8 +390,7 @@ impl State {
     pub(super) fn end_early(&mut self, now: Instant, call: &Arc<Call>, error: CallError, end: End, due: Instant) {
         let id = call.id();
         let worker = call.worker();
-        let started = worker.and_then(|worker| self.staff.get(&worker)).and_then(|staff| staff.pulse.started(id));
-        let ran = started.map(|started| now.saturating_duration_since(started));
+        let ran = worker.and_then(|worker| self.staff.get(&worker)).and_then(|staff| staff.ran(call, now));
         // A worker that has answered in the meantime is no longer on this call and must not be killed.
         if !call.reply.send_after(ran, Err(error)) {
             return;

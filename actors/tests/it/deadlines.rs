@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use greenroom_actors::{CallOptions, ErrorKind, spec::PoolSpec};
+use greenroom_actors::{CallMessage, CallOptions, ErrorKind, Payload, spec::PoolSpec};
 
 use crate::tree::{Gate, lab, metrics, until, wat, within};
 
@@ -178,4 +178,20 @@ async fn endless_loops_on_every_guest_thread_delay_neither_their_own_deadlines_n
         assert_eq!(hog.await.unwrap().unwrap_err().kind(), ErrorKind::Timeout);
     }
     until("all instances but the ready ones are gone", || runtime.instances_available() >= 300 - 10).await;
+}
+
+#[tokio::test]
+async fn a_call_whose_time_is_over_before_it_begins_never_runs() {
+    let gate = Gate::new();
+    let runtime =
+        gate.builder("deadlines-over").function(lab("f:wait", "wait", PoolSpec::lazy(1))).start().await.unwrap();
+    let options = CallOptions::timeout(Duration::ZERO);
+    let error = runtime.call_with::<u32>("f:wait", (1,), options.clone()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    let message = |port| CallMessage::call_with(Payload::Json(vec![1.into()]), options, port);
+    let answer = runtime.dispatcher("f:wait").unwrap().call(message, None).await.unwrap().unwrap();
+    assert_eq!(answer.unwrap_err().kind(), ErrorKind::Timeout);
+    gate.release(1);
+    assert_eq!(runtime.call::<u32>("f:wait", (2,)).await.unwrap(), 2);
+    assert_eq!(gate.come(), 1);
 }

@@ -202,3 +202,35 @@ async fn what_is_rendered_parses_as_prometheus_text_and_every_metric_has_a_help_
         assert!(text.contains(&format!("# HELP {name} ")), "{name} has no help line");
     }
 }
+
+#[tokio::test]
+async fn a_call_that_ends_with_its_dispatcher_has_run_and_nothing_is_left_of_it_in_the_gauges() {
+    let (gate, metrics) = (Gate::new(), metrics());
+    let spec = lab("m:ended", "wait", PoolSpec::lazy(1));
+    let runtime = gate.builder("metrics-ended").function(spec).start().await.unwrap();
+    let of = |name: &str| metrics.value(name, &[("function", "m:ended")]);
+    let calls = [1, 2].map(|n: u32| {
+        let runtime = runtime.clone();
+        tokio::spawn(async move { runtime.call::<u32>("m:ended", (n,)).await })
+    });
+    until("one call runs and the other waits", || gate.held() == 1 && of("greenroom_queue_depth") == 1.0).await;
+    runtime.dispatcher("m:ended").unwrap().kill();
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    for name in ["greenroom_queue_wait_seconds", "greenroom_call_duration_seconds"] {
+        assert_eq!(histogram_count(&metrics.text(), name, "m:ended"), 1.0, "{name}: one was started");
+    }
+    until("nothing waits", || of("greenroom_queue_depth") == 0.0).await;
+    assert_eq!(metrics.workers("m:ended"), 0.0);
+}
+
+#[tokio::test]
+async fn the_gauges_of_a_runtime_that_has_ended_are_zero() {
+    let metrics = metrics();
+    let spec = lab("m:over", "add", PoolSpec::fixed(2, 2));
+    let runtime = Gate::new().builder("metrics-over").function(spec).start().await.unwrap();
+    until("its workers are there", || metrics.workers("m:over") == 2.0).await;
+    assert!(runtime.shutdown(Duration::from_secs(60)).await);
+    until("they are gone", || metrics.workers("m:over") == 0.0).await;
+}

@@ -30,17 +30,34 @@ const READ_BYTES: usize = 256 << 10;
 pub(super) struct Files {
     directory: PathBuf,
     bytes_max: u64,
+    is_writable: bool,
     /// What is there, in bytes, as far as this process knows; nothing before it first adds to it.
     bytes: Mutex<Option<u64>>,
 }
 
 impl Files {
-    /// A directory, made when it does not exist, and tried: afterwards, failures to write are not worth an error.
+    /// A directory, made when it does not exist, and tried: afterwards, failures to write are not worth an error. What is in
+    /// one that cannot be written to is used all the same.
+    ///
+    /// # Errors
+    /// When there is no directory, and none can be made.
     pub(super) fn open(path: &Path, bytes_max: u64) -> io::Result<Self> {
         let directory = std::path::absolute(path)?;
         make_private(&directory)?;
-        tempfile::tempfile_in(&directory)?;
-        Ok(Self { directory, bytes_max, bytes: Mutex::default() })
+        let is_writable = match tempfile::tempfile_in(&directory) {
+            Ok(_) => true,
+            Err(error) => {
+                // Whether there is anything to be read.
+                fs::read_dir(&directory)?;
+                tracing::warn!(
+                    path = %directory.display(),
+                    "what the cache of compiled code lacks is compiled at each start, because it cannot be written to: \
+                     {error}"
+                );
+                false
+            }
+        };
+        Ok(Self { directory, bytes_max, is_writable, bytes: Mutex::default() })
     }
 
     /// Where the code of a component of this hash is, compiled by this engine. Other settings or another version of the
@@ -54,8 +71,9 @@ impl Files {
 
     /// The component of a file; `None` when there is none, or it is not what was written.
     pub(super) fn load(&self, engine: &Engine, place: &Path) -> Option<Component> {
-        let file = File::open(place).ok()?;
-        if !is_whole(&file).unwrap_or(false) {
+        // Others that may be there in its place, such as pipes, could not even be opened without waiting.
+        let file = fs::metadata(place).ok()?.is_file().then(|| File::open(place).ok())??;
+        if !is_whole(&file, place).unwrap_or(false) {
             tracing::debug!(path = %place.display(), "compiled code is damaged, and compiled anew");
             return None;
         }
@@ -69,8 +87,11 @@ impl Files {
 
     /// Writes a file, and removes others where there is not room for all.
     pub(super) fn keep(&self, place: &Path, component: &Component) -> wasmtime::Result<()> {
+        if !self.is_writable {
+            return Ok(());
+        }
         let code = component.serialize()?;
-        let checksum = checksum(code.as_slice())?;
+        let checksum = checksum(code.as_slice(), place)?;
         let mut file = tempfile::Builder::new().suffix(&format!(".{UNFINISHED}")).tempfile_in(&self.directory)?;
         file.write_all(&code)?;
         file.write_all(&checksum.to_le_bytes())?;
@@ -123,18 +144,20 @@ fn deserialize(engine: &Engine, place: &Path) -> wasmtime::Result<Component> {
     unsafe { Component::deserialize_file(engine, place) }
 }
 
-/// Whether a file ends with the checksum of what comes before.
-fn is_whole(mut file: &File) -> io::Result<bool> {
+/// Whether a file ends with the checksum of what comes before, at this place.
+fn is_whole(mut file: &File, place: &Path) -> io::Result<bool> {
     let Some(code_bytes) = file.metadata()?.len().checked_sub(CHECKSUM_BYTES as u64) else { return Ok(false) };
-    let found = checksum(file.take(code_bytes))?;
+    let found = checksum(file.take(code_bytes), place)?;
     let mut expected = [0; CHECKSUM_BYTES];
     file.read_exact(&mut expected)?;
     Ok(found == u64::from_le_bytes(expected))
 }
 
-fn checksum(code: impl Read) -> io::Result<u64> {
+/// The checksum of code and of the name that it has: that of another component, put in its place, is not what was asked for.
+fn checksum(code: impl Read, place: &Path) -> io::Result<u64> {
     let mut code = BufReader::with_capacity(READ_BYTES, code);
     let mut hasher = Xxh3::new();
+    hasher.update(place.file_name().unwrap_or_default().as_encoded_bytes());
     loop {
         let piece = code.fill_buf()?;
         if piece.is_empty() {
@@ -222,6 +245,42 @@ mod tests {
             fs::write(&place, &whole[..length]).unwrap();
             assert!(files.load(&engine, &place).is_none(), "cut off after {length} bytes");
         }
+    }
+
+    #[test]
+    fn code_in_the_place_of_another_is_not_loaded() {
+        let directory = tempfile::tempdir().unwrap();
+        let (files, engine) = (open(directory.path(), u64::MAX), Engine::default());
+        let [place, other] = [1, 2].map(|byte| files.place(&engine, &[byte; 32]));
+        files.keep(&place, &component(&engine)).unwrap();
+        fs::copy(&place, &other).unwrap();
+        assert!(files.load(&engine, &other).is_none());
+        assert!(files.load(&engine, &place).is_some());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let (files, engine) = (open(directory.path(), u64::MAX), Engine::default());
+        let place = files.place(&engine, &HASH);
+        let made = std::process::Command::new("mkfifo").arg(&place).status().unwrap();
+        assert!(made.success(), "a pipe in its place");
+        assert!(files.load(&engine, &place).is_none());
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_to_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = Engine::default();
+        let files = open(directory.path(), u64::MAX);
+        let (place, other) = (files.place(&engine, &HASH), files.place(&engine, &[8; 32]));
+        files.keep(&place, &component(&engine)).unwrap();
+        // As it is opened where nothing can be made in it, which whoever runs tests as root cannot have.
+        let files = Files { is_writable: false, ..files };
+        assert!(files.load(&engine, &place).is_some());
+        files.keep(&other, &component(&engine)).unwrap();
+        assert!(!other.exists());
     }
 
     #[test]
