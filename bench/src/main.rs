@@ -67,6 +67,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::All(all) => {
             let rows = rows::chosen(&all.only)?;
+            if let Some(path) = &all.json {
+                // A file that cannot be written is met before anything is measured.
+                report::write(path, &[])?;
+            }
             let lab = Lab::new(all.pace(), all.apart, all.wasmtime.clone())?;
             let mut results = Vec::new();
             for row in &rows {

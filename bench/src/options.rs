@@ -51,7 +51,7 @@ pub enum Command {
         /// Where functions are loaded from.
         registry: Option<PathBuf>,
     },
-    /// Name the rows, what each measures, its baseline and its target
+    /// Name the rows and their figures, the baseline and the target of each
     List,
 }
 
