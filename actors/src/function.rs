@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorStatus, SpawnErr, SupervisionEvent};
 
 use crate::{
     directory::{Directory, Entry},
@@ -227,8 +227,9 @@ fn take_over(
 ) -> Result<(ActorRef<CallMessage>, Arc<RunQueue>), ActorProcessingErr> {
     dispatcher.link(myself.get_cell());
     let supervisor = dispatcher.try_get_supervisor();
-    if supervisor.is_none_or(|supervisor| supervisor.get_id() != myself.get_id()) {
-        // The root hears of its end.
+    let is_ours = supervisor.is_some_and(|supervisor| supervisor.get_id() == myself.get_id());
+    // One that ends at this moment is linked, and may have told the root of its end before.
+    if !is_ours || dispatcher.get_status() >= ActorStatus::Stopping {
         return Err("the dispatcher has ended".into());
     }
     queue.supervised(myself.clone());

@@ -114,8 +114,15 @@ impl RootState {
                     self.functions.insert(supervisor, Child::Supervisor(alone.parts));
                 }
             }
-            // The dispatcher ends, too, of which the root hears.
-            Err(error) => tracing::error!(function = %alone.parts.id, %error, "the supervisor could not be started"),
+            Err(error) => {
+                tracing::error!(function = %alone.parts.id, %error, "the supervisor could not be started");
+                // The dispatcher ends, too. Whether the root hears of it is not known: for a moment it may have been the
+                // supervisor's.
+                if let Some(Child::Dispatcher(alone)) = self.functions.remove(&dispatcher) {
+                    alone.parts.metrics.restarted(Restart::Dispatcher);
+                    self.revive(myself, alone.parts).await;
+                }
+            }
         }
     }
 
