@@ -14,7 +14,7 @@ use ractor::{ActorCell, ActorRef};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::{Assignment, Call, CallId, CallMessage, Staffing, lanes::Lanes, shown::Shown};
+use super::{Assignment, Call, CallId, CallMessage, lanes::Lanes, shown::Shown};
 use crate::{
     call::{CallError, ErrorKind, Payload, stopped},
     function::FunctionMessage,
@@ -32,7 +32,7 @@ pub(crate) struct QueueParts {
     pub(crate) limits: Limits,
     /// Guest threads, which bound what an adaptive pool gains from more workers.
     pub(crate) threads: usize,
-    pub(crate) staffing: Staffing,
+    pub(crate) supervisor: ActorRef<FunctionMessage>,
     pub(crate) metrics: Arc<FunctionMetrics>,
 }
 
@@ -65,8 +65,6 @@ pub(super) struct State {
     /// Workers to wake, and whether to tell the dispatcher of an earlier alarm, once the lock is free.
     woken: SmallVec<[Waker; 2]>,
     rings: bool,
-    /// A supervisor is to be asked for.
-    lacks_supervisor: bool,
 }
 
 /// A worker that has come up.
@@ -113,7 +111,6 @@ impl RunQueue {
             shown: Shown::default(),
             woken: SmallVec::new(),
             rings: false,
-            lacks_supervisor: false,
         };
         Self { dispatcher: OnceLock::new(), state: Mutex::new(state) }
     }
@@ -123,11 +120,6 @@ impl RunQueue {
         self.dispatcher.get_or_init(|| dispatcher);
         let now = Instant::now();
         self.with(now, |state| state.on(now, Event::Start, None));
-    }
-
-    /// The function has a supervisor now, which starts workers.
-    pub(crate) fn supervised(&self, supervisor: ActorRef<FunctionMessage>) {
-        self.lock().parts.staffing.supervised(supervisor);
     }
 
     /// Leaves a call. One that comes too late answers `unavailable`.
@@ -256,11 +248,6 @@ impl RunQueue {
         let mut state = self.lock();
         let result = act(&mut state);
         state.settle(now);
-        if std::mem::take(&mut state.lacks_supervisor)
-            && let Some(dispatcher) = self.dispatcher.get()
-        {
-            state.parts.staffing.call_for_supervisor(dispatcher.get_id());
-        }
         let (woken, rings) = (std::mem::take(&mut state.woken), std::mem::take(&mut state.rings));
         drop(state);
         woken.into_iter().for_each(Waker::wake);
@@ -288,7 +275,8 @@ impl State {
                         self.lost -= 1;
                         self.parts.metrics.restarted(Restart::Worker);
                     }
-                    self.lacks_supervisor |= self.parts.staffing.ask(FunctionMessage::Spawn { worker, probe });
+                    // A supervisor that is gone takes its dispatcher, and with it this queue, along.
+                    drop(self.parts.supervisor.cast(FunctionMessage::Spawn { worker, probe }));
                 }
                 Command::Retire(worker) => {
                     if let Some(staff) = self.staff.remove(&worker) {

@@ -16,5 +16,4 @@ mod shutdown;
 mod spans;
 mod supervision;
 mod tree;
-mod uncalled;
 mod wasm;
