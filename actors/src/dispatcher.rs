@@ -14,6 +14,7 @@ mod look;
 mod message;
 mod queue;
 mod shown;
+mod staffing;
 
 use std::{sync::Arc, time::Instant};
 
@@ -24,6 +25,7 @@ pub use message::CallMessage;
 use message::{Ask, Asked, Message};
 pub(crate) use queue::{QueueParts, RunQueue};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+pub(crate) use staffing::Staffing;
 
 use crate::{
     call::{CallOptions, Port, Reply, trace},

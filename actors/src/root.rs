@@ -1,11 +1,12 @@
-//! The root of the tree: one child per function. It starts a function's supervisor again when that ends unasked.
+//! The root of the tree: one child per function, which is its supervisor, or its dispatcher while nobody has called it.
+//! It starts again what ends unasked.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
 
 use crate::{
-    function::{Function, FunctionMessage, FunctionParts},
+    function::{Alone, Begun, Function, FunctionParts},
     metrics::Restart,
 };
 
@@ -13,6 +14,8 @@ use crate::{
 pub(crate) enum RootMessage {
     /// Start this function; say when its dispatcher takes calls, or why it could not be started.
     Add(Arc<FunctionParts>, RpcReplyPort<Result<(), String>>),
+    /// Start the supervisor of this dispatcher, whose pool wants its first worker.
+    Supervise(ActorId),
     /// Start this function again, after it could not be.
     Revive(Arc<FunctionParts>),
 }
@@ -21,7 +24,12 @@ pub(crate) struct Root;
 
 #[derive(Default)]
 pub(crate) struct RootState {
-    functions: HashMap<ActorId, Arc<FunctionParts>>,
+    functions: HashMap<ActorId, Child>,
+}
+
+enum Child {
+    Supervisor(Arc<FunctionParts>),
+    Dispatcher(Alone),
 }
 
 /// How long the root waits before it tries again to start a supervisor that could not be started.
@@ -44,10 +52,15 @@ impl Actor for Root {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             RootMessage::Add(parts, reply) => {
-                let started = state.start(&myself, parts).await.map(drop).map_err(|(_, error)| error);
+                let started = match parts.keeps_workers() {
+                    true => state.start(&myself, parts).await,
+                    false => state.start_alone(&myself, parts).await,
+                };
+                let started = started.map_err(|error| error.to_string());
                 // Whoever asked and went away does not need to know.
                 drop(reply.send(started));
             }
+            RootMessage::Supervise(dispatcher) => state.supervise(&myself, dispatcher).await,
             RootMessage::Revive(parts) => state.revive(&myself, parts).await,
         }
         Ok(())
@@ -65,33 +78,57 @@ impl Actor for Root {
             // A start, and what groups and clusters report, changes nothing here.
             _ => return Ok(()),
         };
-        if let Some(parts) = state.functions.remove(&cell.get_id()) {
-            tracing::error!(function = %parts.id, why, "the supervisor of a function ended; starting it again");
-            parts.metrics.restarted(Restart::Supervisor);
-            state.revive(&myself, parts).await;
-        }
+        let (parts, what) = match state.functions.remove(&cell.get_id()) {
+            Some(Child::Supervisor(parts)) => (parts, Restart::Supervisor),
+            Some(Child::Dispatcher(alone)) => (alone.parts, Restart::Dispatcher),
+            None => return Ok(()),
+        };
+        tracing::error!(function = %parts.id, why, "the {} of a function ended; starting it again", what.name());
+        parts.metrics.restarted(what);
+        state.revive(&myself, parts).await;
         Ok(())
     }
 }
 
 impl RootState {
-    async fn start(
-        &mut self,
-        myself: &ActorRef<RootMessage>,
-        parts: Arc<FunctionParts>,
-    ) -> Result<ActorRef<FunctionMessage>, (Arc<FunctionParts>, String)> {
-        match Function::spawn_linked(None, Function, Arc::clone(&parts), myself.get_cell()).await {
-            Ok((supervisor, _)) => {
-                self.functions.insert(supervisor.get_id(), parts);
-                Ok(supervisor)
+    async fn start(&mut self, myself: &ActorRef<RootMessage>, parts: Arc<FunctionParts>) -> Result<(), SpawnErr> {
+        let begun = Begun::from(parts.clone());
+        let (supervisor, _) = Function::spawn_linked(None, Function, begun, myself.get_cell()).await?;
+        self.functions.insert(supervisor.get_id(), Child::Supervisor(parts));
+        Ok(())
+    }
+
+    /// Starts a function without its supervisor.
+    async fn start_alone(&mut self, myself: &ActorRef<RootMessage>, parts: Arc<FunctionParts>) -> Result<(), SpawnErr> {
+        let alone = Alone::start(myself, parts).await?;
+        self.functions.insert(alone.id(), Child::Dispatcher(alone));
+        Ok(())
+    }
+
+    async fn supervise(&mut self, myself: &ActorRef<RootMessage>, dispatcher: ActorId) {
+        // One that has ended meanwhile has answered its calls, and another is there.
+        let Some(Child::Dispatcher(alone)) = self.functions.get(&dispatcher) else { return };
+        match alone.supervise(myself).await {
+            Ok(supervisor) => {
+                if let Some(Child::Dispatcher(alone)) = self.functions.remove(&dispatcher) {
+                    self.functions.insert(supervisor, Child::Supervisor(alone.parts));
+                }
             }
-            Err(error) => Err((parts, error.to_string())),
+            Err(error) => {
+                tracing::error!(function = %alone.parts.id, %error, "the supervisor could not be started");
+                // The dispatcher ends, too. Whether the root hears of it is not known: for a moment it may have been the
+                // supervisor's.
+                if let Some(Child::Dispatcher(alone)) = self.functions.remove(&dispatcher) {
+                    alone.parts.metrics.restarted(Restart::Dispatcher);
+                    self.revive(myself, alone.parts).await;
+                }
+            }
         }
     }
 
     async fn revive(&mut self, myself: &ActorRef<RootMessage>, parts: Arc<FunctionParts>) {
-        if let Err((parts, error)) = self.start(myself, parts).await {
-            tracing::error!(function = %parts.id, error, "the supervisor could not be started again; trying later");
+        if let Err(error) = self.start(myself, parts.clone()).await {
+            tracing::error!(function = %parts.id, %error, "the supervisor could not be started again; trying later");
             // The timer ends with the root.
             drop(myself.send_after(REVIVE_AFTER, move || RootMessage::Revive(Arc::clone(&parts))));
         }

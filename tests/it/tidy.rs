@@ -53,15 +53,17 @@ const ARROWS: [(&str, &[&str]); 16] = [
 ];
 
 /// What points back, item by item. Each is a name to hold or to send to, without knowing what is behind it.
-const BACK: [(&str, &[&str]); 5] = [
+const BACK: [(&str, &[&str]); 6] = [
     // A spec may hold an executor of the embedder's own.
     ("spec", &["executor::Executor"]),
     // The reply cell: room in the gate comes back, and the call is counted, with the answer.
     ("call", &["dispatcher::Permit"]),
     // What the values of a call must be, which is a type of WIT.
     ("executor", &["wasm::Signature"]),
-    // The message by which a run queue asks its supervisor for workers, and what it reads of them.
-    ("dispatcher", &["function::FunctionMessage", "worker::Pulse"]),
+    // The messages by which a run queue asks for workers, and for a supervisor first; what it reads of workers.
+    ("dispatcher", &["function::FunctionMessage", "root::RootMessage", "worker::Pulse"]),
+    // Whom the run queue of a function without a supervisor asks for one.
+    ("function", &["root::RootMessage"]),
     // The way to ask all functions for room.
     ("worker", &["directory::Directory"]),
 ];

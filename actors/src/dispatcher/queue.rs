@@ -10,11 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ractor::{ActorCell, ActorRef};
+use ractor::{ActorCell, ActorId, ActorRef};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::{Assignment, Call, CallId, CallMessage, lanes::Lanes, shown::Shown};
+use super::{Assignment, Call, CallId, CallMessage, Staffing, lanes::Lanes, shown::Shown};
 use crate::{
     call::{CallError, ErrorKind, Payload, stopped},
     function::FunctionMessage,
@@ -32,7 +32,7 @@ pub(crate) struct QueueParts {
     pub(crate) limits: Limits,
     /// Guest threads, which bound what an adaptive pool gains from more workers.
     pub(crate) threads: usize,
-    pub(crate) supervisor: ActorRef<FunctionMessage>,
+    pub(crate) staffing: Staffing,
     pub(crate) metrics: Arc<FunctionMetrics>,
 }
 
@@ -44,6 +44,7 @@ pub(crate) struct RunQueue {
 
 pub(super) struct State {
     pub(super) parts: QueueParts,
+    dispatcher: Option<ActorId>,
     pub(super) pool: Pool,
     commands: Vec<Command>,
     /// The calls of which the pool knows how many there are.
@@ -98,6 +99,7 @@ impl RunQueue {
         let state = State {
             pool: Pool::new(pool::bounds(parts.sizing, parts.threads)),
             parts,
+            dispatcher: None,
             commands: Vec::new(),
             waiting: Lanes::new(lanes),
             resting: vec![None; lanes],
@@ -117,9 +119,18 @@ impl RunQueue {
 
     /// The dispatcher is there: the pool starts.
     pub(super) fn open(&self, dispatcher: ActorRef<CallMessage>) {
+        let id = dispatcher.get_id();
         self.dispatcher.get_or_init(|| dispatcher);
         let now = Instant::now();
-        self.with(now, |state| state.on(now, Event::Start, None));
+        self.with(now, |state| {
+            state.dispatcher = Some(id);
+            state.on(now, Event::Start, None);
+        });
+    }
+
+    /// The function has a supervisor now, which starts workers.
+    pub(crate) fn supervised(&self, supervisor: ActorRef<FunctionMessage>) {
+        self.lock().parts.staffing.supervised(supervisor);
     }
 
     /// Leaves a call. One that comes too late answers `unavailable`.
@@ -275,8 +286,10 @@ impl State {
                         self.lost -= 1;
                         self.parts.metrics.restarted(Restart::Worker);
                     }
-                    // A supervisor that is gone takes its dispatcher, and with it this queue, along.
-                    drop(self.parts.supervisor.cast(FunctionMessage::Spawn { worker, probe }));
+                    // The pool wants nothing before the dispatcher is there.
+                    if let Some(dispatcher) = self.dispatcher {
+                        self.parts.staffing.ask(dispatcher, worker, probe);
+                    }
                 }
                 Command::Retire(worker) => {
                     if let Some(staff) = self.staff.remove(&worker) {

@@ -16,4 +16,5 @@ mod shutdown;
 mod spans;
 mod supervision;
 mod tree;
+mod uncalled;
 mod wasm;

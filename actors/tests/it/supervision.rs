@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use futures::{FutureExt, future::BoxFuture};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, join_all},
+};
 use greenroom_actors::{
     Answer, CallError, CallMessage, Context, ErrorKind, Payload, Runtime, StartError,
     executor::{Executor, Instance},
@@ -45,6 +48,33 @@ async fn a_dispatcher_that_dies_answers_its_calls_and_is_started_again() {
     gate.release(1);
     assert_eq!(runtime.call::<u32>("sd:wait", (7,)).await.unwrap(), 7);
     assert!(ractor::registry::where_is("super-dispatcher/sd:wait").is_some());
+}
+
+#[tokio::test]
+async fn a_worker_that_a_dispatcher_wanted_before_it_died_is_not_started_for_the_next() {
+    let gate = Gate::new();
+    let runtime =
+        gate.builder("super-wanted").function(lab("sw:wait", "wait", PoolSpec::lazy(2))).start().await.unwrap();
+    gate.release(1);
+    assert_eq!(runtime.call::<u32>("sw:wait", (1,)).await.unwrap(), 1);
+    let dispatcher = runtime.dispatcher("sw:wait").unwrap();
+    let supervisor = dispatcher.get_cell().try_get_supervisor().unwrap();
+
+    // Nobody else has a turn between the two: the dispatcher still takes calls, of which the second wants another worker.
+    dispatcher.kill();
+    let mut calls = Box::pin(join_all((2..4).map(|n: u32| runtime.call::<u32>("sw:wait", (n,)))));
+    assert!(futures::poll!(&mut calls).is_pending());
+    for answer in calls.await {
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    until("a new one is in the directory", || runtime.dispatcher("sw:wait").unwrap().get_id() != dispatcher.get_id())
+        .await;
+    gate.release(1);
+    let call = runtime.call::<u32>("sw:wait", (4,));
+    let answer =
+        tokio::time::timeout(Duration::from_secs(60), call).await.expect("its worker is the one that is asked");
+    assert_eq!(answer.unwrap(), 4);
+    assert_eq!(supervisor.get_children().len(), 2, "the dispatcher, and the one worker that it wanted");
 }
 
 #[tokio::test]
