@@ -105,8 +105,8 @@ pub(crate) fn hash(bytes: &[u8]) -> Hash {
     Sha256::digest(bytes).into()
 }
 
-/// What tells compiled components apart: the hash of their bytes, the engine they were compiled for, and the pages that their memory
-/// has ready for growing.
+/// What tells compiled components apart: the hash of their bytes, the engine they were compiled for, and the pages that
+/// their memory has ready for growing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub(crate) sha256: Hash,
