@@ -14,7 +14,7 @@ use std::{
 
 pub use error::{CallError, ErrorKind};
 pub(crate) use http::Progress;
-pub use http::{BodyError, HttpBody, HttpRequest};
+pub use http::{BodyError, HttpBody, HttpRequest, Responder};
 pub use nested::{DEPTH_MAX, NESTED_WAIT_MAX};
 pub(crate) use nested::{Functions, out_of_patience};
 pub(crate) use reply::{Port, Reply, Settled, Times, stopped};

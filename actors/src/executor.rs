@@ -26,6 +26,11 @@ pub trait Executor: Send + Sync + 'static {
         false
     }
 
+    /// Whether calls have arguments. Default is that those do which are no HTTP requests; a function may take both.
+    fn takes_arguments(&self) -> bool {
+        !self.handles_http()
+    }
+
     /// How many calls one instance serves before it is dropped. Default is 1.
     fn reuse(&self) -> u32 {
         1
@@ -119,7 +124,7 @@ pub(crate) fn fit(args: Payload, executor: &dyn Executor) -> Result<Payload, Cal
         (Payload::Http(_), _) => {
             Err(CallError::new(ErrorKind::Invalid, "this function takes arguments; it does not handle HTTP requests"))
         }
-        _ if executor.handles_http() => {
+        _ if !executor.takes_arguments() => {
             let message = "this function handles HTTP requests; reach it through an endpoint, not with arguments";
             Err(CallError::new(ErrorKind::Invalid, message))
         }

@@ -28,9 +28,11 @@ pub mod tree;
 pub mod wasm;
 mod worker;
 
-pub use call::{Answer, BodyError, CallError, CallOptions, Context, ErrorKind, HttpBody, Payload};
+pub use call::{
+    Answer, BodyError, CallError, CallOptions, Context, ErrorKind, HttpBody, HttpRequest, Payload, Responder,
+};
 pub use dispatcher::CallMessage;
 pub use exchange::ResponseBody;
 pub use process::{Exit, Process, ProcessOptions};
-pub use runtime::{FunctionFault, Runtime, RuntimeBuilder, StartError};
+pub use runtime::{FunctionFault, Language, Runtime, RuntimeBuilder, StartError, WeakRuntime};
 pub use {ractor, wasmtime};

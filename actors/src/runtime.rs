@@ -4,12 +4,14 @@
 //! arguments and results into what the caller speaks.
 
 mod builder;
+mod language;
 mod look;
 
 use std::{sync::Arc, time::Duration};
 
 pub use builder::{FunctionFault, RuntimeBuilder, StartError};
 use http::{Request, Response, uri::Scheme};
+pub use language::{Language, WeakRuntime};
 use ractor::{ActorCell, ActorRef};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -49,7 +51,7 @@ struct Inner {
     linked: bool,
     name: Arc<str>,
     directory: Arc<Directory>,
-    programs: Programs,
+    programs: Arc<Programs>,
     engine: Engine,
     threads: Arc<GuestThreads>,
 }

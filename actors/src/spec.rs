@@ -17,7 +17,7 @@ pub use network::{Network, NetworkPattern, NetworkPatternError};
 pub use pool::{OnFull, PoolKind, PoolSpec, PoolSpecError, Sizing};
 pub use process::ProcessSpec;
 
-use crate::executor::Executor;
+use crate::{executor::Executor, runtime::Language};
 
 /// The id of an entry: `namespace:name`.
 ///
@@ -135,7 +135,9 @@ impl Transport {
 pub enum Code {
     /// A WebAssembly module or component, compiled when the runtime starts.
     Wasm(WasmSpec),
-    /// Anything else that can make instances: another language, or a fake in tests.
+    /// Code of another language, which is prepared when the runtime starts.
+    Language(Arc<dyn Language>),
+    /// Anything else that can make instances: an executor of yours, or a fake in tests.
     Custom(Arc<dyn Executor>),
 }
 
@@ -143,6 +145,7 @@ impl fmt::Debug for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Wasm(spec) => f.debug_tuple("Wasm").field(spec).finish(),
+            Self::Language(_) => f.write_str("Language"),
             Self::Custom(_) => f.write_str("Custom"),
         }
     }
@@ -314,7 +317,7 @@ impl FunctionSpec {
         self.limits.validate()?;
         match &self.code {
             Code::Wasm(wasm) => wasm.validate(),
-            Code::Custom(_) => Ok(()),
+            Code::Language(_) | Code::Custom(_) => Ok(()),
         }
     }
 }

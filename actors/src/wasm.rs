@@ -37,6 +37,8 @@ pub use instance::WasmFunction;
 pub use network::{NetworkOptions, REQUESTS_MAX, Resolver, SOCKETS_MAX, SystemResolver, TrustedRoots};
 pub use pipe::{Stdin, Stdio, Stdout};
 pub use prepare::Prepared;
-pub use stdio::{LINE_BYTES_MAX, LINES_PER_SECOND_MAX};
-pub use value::{JsonVal, Signature, UnsupportedType, ValueError, WitType, decode, host_bytes, payload_bytes, to_json};
+pub use stdio::{GuestLog, LINE_BYTES_MAX, LINES_PER_SECOND_MAX};
+pub use value::{
+    EMPTY_TABLE, JsonVal, Signature, UnsupportedType, ValueError, WitType, decode, host_bytes, payload_bytes, to_json,
+};
 pub use wrap::component_of;

@@ -70,7 +70,7 @@ pub fn only(index: &str) -> FunctionSpec {
 pub fn wasm(function: &FunctionSpec) -> &WasmSpec {
     match &function.code {
         Code::Wasm(wasm) => wasm,
-        Code::Custom(_) => panic!("a function of a registry is WebAssembly"),
+        Code::Language(_) | Code::Custom(_) => panic!("a function of a registry is WebAssembly"),
     }
 }
 

@@ -54,8 +54,8 @@ const ARROWS: [(&str, &[&str]); 16] = [
 
 /// What points back, item by item. Each is a name to hold or to send to, without knowing what is behind it.
 const BACK: [(&str, &[&str]); 6] = [
-    // A spec may hold an executor of the embedder's own.
-    ("spec", &["executor::Executor"]),
+    // A spec may hold an executor of the embedder's own, or what makes one.
+    ("spec", &["executor::Executor", "runtime::Language"]),
     // The reply cell: room in the gate comes back, and the call is counted, with the answer.
     ("call", &["dispatcher::Permit"]),
     // What the values of a call must be, which is a type of WIT.

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::Value;
 
 /// What went wrong, as callers tell errors apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,12 +87,13 @@ struct Inner {
     message: String,
     retry_after: Option<Duration>,
     backtrace: Option<String>,
+    details: Option<Value>,
 }
 
 impl CallError {
     /// An error of a kind. The message is one short sentence, with the next thing to do where there is one.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), retry_after: None, backtrace: None }))
+        Self(Box::new(Inner { kind, message: message.into(), retry_after: None, backtrace: None, details: None }))
     }
 
     /// The same error with a hint of when to try again.
@@ -105,6 +107,13 @@ impl CallError {
     #[must_use]
     pub fn with_backtrace(mut self, backtrace: impl Into<String>) -> Self {
         self.0.backtrace = Some(backtrace.into());
+        self
+    }
+
+    /// The same error with more that a program can read, of whoever made it.
+    #[must_use]
+    pub fn with_details(mut self, details: Value) -> Self {
+        self.0.details = Some(details);
         self
     }
 
@@ -126,6 +135,11 @@ impl CallError {
     /// When to try again, if that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// More that a program can read, if whoever made the error gave it.
+    pub fn details(&self) -> Option<&Value> {
+        self.0.details.as_ref()
     }
 
     /// Where the guest was when it trapped, one frame a line.
@@ -156,6 +170,9 @@ impl Serialize for CallError {
         map.serialize_entry("retryable", &self.retryable())?;
         if let Some(after) = self.0.retry_after {
             map.serialize_entry("retry_after_ms", &u64::try_from(after.as_millis()).unwrap_or(u64::MAX))?;
+        }
+        if let Some(details) = &self.0.details {
+            map.serialize_entry("details", details)?;
         }
         if let Some(backtrace) = &self.0.backtrace {
             map.serialize_entry("backtrace", backtrace)?;

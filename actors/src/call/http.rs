@@ -31,6 +31,44 @@ pub struct HttpRequest {
     pub(crate) progress: Arc<Progress>,
 }
 
+impl HttpRequest {
+    /// The request, how it came, and the way to respond. The guest works on it from now on.
+    pub fn open(self) -> (Request<HttpBody>, Scheme, Responder) {
+        let Self { request, scheme, response, progress } = self;
+        (request, scheme, Responder { response: Some(response), ongoing: progress.begin() })
+    }
+}
+
+/// The way to respond to a request, once. Dropped before [`Responder::ended`], it breaks a response that has begun.
+pub struct Responder {
+    response: Option<oneshot::Sender<Response<HttpBody>>>,
+    ongoing: Ongoing,
+}
+
+impl Responder {
+    /// Gives the response, whose body may go on while the call does. Whether it was the first; a second goes nowhere.
+    pub fn respond(&mut self, response: Response<HttpBody>) -> bool {
+        // A caller that has gone away needs no response.
+        self.response.take().map(|sender| drop(sender.send(response))).is_some()
+    }
+
+    /// Whether the response has been given.
+    pub fn has_responded(&self) -> bool {
+        self.response.is_none()
+    }
+
+    /// The guest has come to its end, and so has the body.
+    pub fn ended(self) {
+        self.ongoing.ended();
+    }
+}
+
+impl fmt::Debug for Responder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Responder").field("has_responded", &self.has_responded()).finish()
+    }
+}
+
 impl fmt::Debug for HttpRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let method = self.request.method();

@@ -7,7 +7,7 @@ use std::{
 
 use ractor::{Actor, ActorCell};
 
-use super::{Inner, Runtime};
+use super::{Inner, Runtime, WeakRuntime};
 use crate::{
     call::Functions,
     directory::Directory,
@@ -195,7 +195,8 @@ impl RuntimeBuilder {
         let callable: Weak<dyn Functions> = Arc::downgrade(&(directory.clone() as Arc<dyn Functions>));
         let made = blocking.spawn_blocking(move || Engine::with_functions(engine, callable));
         let engine = made.await.map_err(|_| interrupted())??;
-        let (prepared, programs) = prepare(&engine, jobs, threads).await?;
+        let weak = WeakRuntime::new(&directory, &engine);
+        let (prepared, programs) = prepare(&engine, &weak, jobs, threads).await?;
         let threads = Arc::new(GuestThreads::start(threads)?);
         let name: Arc<str> = name.unwrap_or_else(|| "greenroom".to_owned()).into();
         let linked = supervisor.is_some();
@@ -205,13 +206,14 @@ impl RuntimeBuilder {
             None => Root::spawn(root_name, Root, ()).await,
         };
         let (root, _) = root.map_err(|error| StartError::Actor(error.to_string()))?;
-        let programs = Programs {
+        let programs = Arc::new(Programs {
             by_id: programs.into_iter().map(|program| (program.id.clone(), Arc::new(program))).collect(),
             directory: directory.clone(),
             threads: threads.clone(),
             root: root.get_cell(),
             closed: AtomicBool::new(false),
-        };
+        });
+        weak.started(&programs);
         let inner = Inner { root, linked, name, directory, programs, engine, threads };
         for (spec, executor) in prepared {
             if let Err(error) = inner.add(spec, executor).await {
@@ -257,7 +259,12 @@ enum Done {
 type Ready = (Vec<(Box<FunctionSpec>, Arc<dyn Executor>)>, Vec<Program>);
 
 /// Reads, checks, compiles and links everything, several at a time. One that fails stops none of the others.
-async fn prepare(engine: &Engine, mut jobs: Vec<Job>, threads: usize) -> Result<Ready, StartError> {
+async fn prepare(
+    engine: &Engine,
+    runtime: &WeakRuntime,
+    mut jobs: Vec<Job>,
+    threads: usize,
+) -> Result<Ready, StartError> {
     let mut seen = std::collections::HashSet::new();
     let mut faults = Vec::new();
     jobs.retain(|job| {
@@ -270,10 +277,10 @@ async fn prepare(engine: &Engine, mut jobs: Vec<Job>, threads: usize) -> Result<
     let jobs = Arc::new(Mutex::new(jobs.into_iter().enumerate()));
     // So many threads and no more: each leaves some memory behind that it does not use.
     let working = (0..threads.max(1)).map(|_| {
-        let (jobs, engine) = (Arc::clone(&jobs), engine.clone());
+        let (jobs, engine, runtime) = (Arc::clone(&jobs), engine.clone(), runtime.clone());
         tokio::task::spawn_blocking(move || {
             let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
-            std::iter::from_fn(next).map(|(index, job)| (index, job.prepare(&engine))).collect::<Vec<_>>()
+            std::iter::from_fn(next).map(|(index, job)| (index, job.prepare(&engine, &runtime))).collect::<Vec<_>>()
         })
     });
     let mut done = Vec::new();
@@ -300,12 +307,13 @@ impl Job {
         }
     }
 
-    fn prepare(self, engine: &Engine) -> Result<Done, Vec<FunctionFault>> {
+    fn prepare(self, engine: &Engine, runtime: &WeakRuntime) -> Result<Done, Vec<FunctionFault>> {
         match self {
             Self::Function(spec) => {
                 valid(&spec.id, spec.validate())?;
                 let executor: Arc<dyn Executor> = match &spec.code {
                     Code::Custom(executor) => executor.clone(),
+                    Code::Language(code) => faults(&spec.id, code.prepare(&spec.id, &spec.limits, runtime))?,
                     Code::Wasm(wasm) => compiled(&spec.id, engine.prepare(&spec.id, wasm, &spec.limits))?,
                 };
                 Ok(Done::Function(spec, executor))
@@ -328,14 +336,16 @@ fn compiled(
     id: &FunctionId,
     prepared: Result<Prepared, Vec<PrepareError>>,
 ) -> Result<Arc<WasmFunction>, Vec<FunctionFault>> {
-    let prepared = prepared.map_err(|faults| {
-        let with_id = |fault| FunctionFault::Prepare { id: id.clone(), fault };
-        faults.into_iter().map(with_id).collect::<Vec<_>>()
-    })?;
+    let prepared = faults(id, prepared)?;
     for warning in &prepared.warnings {
         tracing::warn!(function = %id, field = warning.field, "{}", warning.message);
     }
     Ok(prepared.function)
+}
+
+fn faults<T>(id: &FunctionId, prepared: Result<T, Vec<PrepareError>>) -> Result<T, Vec<FunctionFault>> {
+    let with_id = |fault| FunctionFault::Prepare { id: id.clone(), fault };
+    prepared.map_err(|faults| faults.into_iter().map(with_id).collect())
 }
 
 fn interrupted() -> StartError {

@@ -20,16 +20,18 @@ pub struct PrepareError {
 
 impl PrepareError {
     /// An error without notes.
-    pub(crate) fn new(field: &'static str, kind: ErrorKind, message: impl Into<String>) -> Self {
+    pub fn new(field: &'static str, kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { field, message: message.into(), notes: Vec::new(), kind }
     }
 
     /// An `invalid` error without notes, by far the commonest.
-    pub(crate) fn invalid(field: &'static str, message: impl Into<String>) -> Self {
+    pub fn invalid(field: &'static str, message: impl Into<String>) -> Self {
         Self::new(field, ErrorKind::Invalid, message)
     }
 
-    pub(crate) fn with_notes(mut self, notes: impl IntoIterator<Item = String>) -> Self {
+    /// The same error with lines to show below the message.
+    #[must_use]
+    pub fn with_notes(mut self, notes: impl IntoIterator<Item = String>) -> Self {
         self.notes.extend(notes);
         self
     }

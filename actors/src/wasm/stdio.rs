@@ -54,18 +54,42 @@ impl Stream {
     }
 }
 
-/// The log of one function, shared by its instances.
-pub(super) struct GuestLog {
+/// The log of one function, shared by its instances: what its guests say, bounded in length and rate.
+pub struct GuestLog {
     function: FunctionId,
     rate: Mutex<Rate>,
 }
 
 impl GuestLog {
-    pub(super) fn new(function: &FunctionId) -> Self {
+    /// That of this function.
+    pub fn new(function: &FunctionId) -> Self {
         Self { function: function.clone(), rate: Mutex::new(Rate::new(Instant::now(), LINES_PER_SECOND_MAX)) }
     }
 
-    fn line(&self, stream: Stream, line: &Line) {
+    /// Logs what a guest of another language says, at a level. Line breaks and control characters are shown as escapes.
+    pub fn say(&self, level: tracing::Level, text: &str, request_id: Option<&str>) {
+        if !self.admits() {
+            return;
+        }
+        let mut line = Line::default();
+        line.push(text.as_bytes());
+        let (text, function, stream) = (line.text(), &self.function, "log");
+        macro_rules! event {
+            ($level:ident) => {
+                tracing::event!(target: "greenroom::guest", tracing::Level::$level, %function, stream, request_id, "{text}")
+            };
+        }
+        match level {
+            tracing::Level::ERROR => event!(ERROR),
+            tracing::Level::WARN => event!(WARN),
+            tracing::Level::INFO => event!(INFO),
+            tracing::Level::DEBUG => event!(DEBUG),
+            tracing::Level::TRACE => event!(TRACE),
+        }
+    }
+
+    /// Whether one more line may be logged. Tells of those that were not.
+    fn admits(&self) -> bool {
         let (dropped, admitted) = self.rate.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now());
         if dropped > 0 {
             tracing::warn!(
@@ -74,7 +98,11 @@ impl GuestLog {
                 "{dropped} lines of output were dropped; a function may log {LINES_PER_SECOND_MAX} a second"
             );
         }
-        if admitted {
+        admitted
+    }
+
+    fn line(&self, stream: Stream, line: &Line) {
+        if self.admits() {
             let text = line.text();
             let log = |request_id: Option<&str>| {
                 let (function, stream) = (&self.function, stream.name());

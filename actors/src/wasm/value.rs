@@ -19,6 +19,7 @@ mod types;
 use std::fmt;
 
 pub use decode::decode;
+pub use encode::EMPTY_TABLE;
 pub use error::{UnsupportedType, ValueError};
 pub use json::{JsonVal, to_json};
 use serde::Serialize;

@@ -10,7 +10,10 @@ use std::fmt;
 use around::{Around, Case};
 use object::Object;
 use sequence::Sequence;
-use serde::{Serialize, Serializer};
+use serde::{
+    Serialize, Serializer,
+    ser::{SerializeMap, SerializeSeq},
+};
 use wasmtime::component::Val;
 
 use super::{
@@ -19,6 +22,10 @@ use super::{
     names::{self, Spelling},
     types::Params,
 };
+
+/// The name of a newtype struct that stands for an empty table, of a language whose tables are lists and records alike: it
+/// is whichever its type asks for. What is inside is what others make of it.
+pub const EMPTY_TABLE: &str = "$greenroom::empty-table";
 
 /// Converts the arguments of a function.
 pub(super) fn arguments<A: Serialize + ?Sized>(params: &[(String, WitType)], args: &A) -> Result<Vec<Val>, ValueError> {
@@ -269,11 +276,15 @@ impl<'t> Serializer for Encoder<'t> {
         }
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _name: &'static str,
-        value: &T,
-    ) -> Result<Val, ValueError> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Result<Val, ValueError> {
+        if name == EMPTY_TABLE {
+            return match self.open().1 {
+                Expect::Type(WitType::List(_) | WitType::FixedList(..) | WitType::Tuple(_)) => {
+                    SerializeSeq::end(self.serialize_seq(Some(0))?)
+                }
+                _ => SerializeMap::end(self.serialize_map(Some(0))?),
+            };
+        }
         value.serialize(self)
     }
 

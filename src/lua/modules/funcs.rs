@@ -1,0 +1,254 @@
+//! `funcs`: calls of other entries, awaited or in the background. They inherit the context of the call that makes them, its
+//! deadline included.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use futures::{FutureExt as _, StreamExt as _, stream};
+use greenroom_actors::{Answer, CallError, CallOptions, ErrorKind, Payload, WeakRuntime};
+use mlua::{IntoLua as _, Lua, Table, UserData, UserDataMethods, Value, Variadic};
+use tokio::{sync::Notify, task::AbortHandle};
+
+use super::{Current, Host, outcome};
+use crate::lua::{
+    channel::{Channel, Item},
+    duration::Span,
+    error::{LuaError, known},
+    value,
+};
+
+pub(super) fn module(lua: &Lua) -> mlua::Result<Value> {
+    let module = lua.create_table()?;
+    let call =
+        |lua, (id, args): (String, Variadic<Value>)| async move { call(&lua, id, &args, &Options::default()).await };
+    module.raw_set("call", lua.create_async_function(call)?)?;
+    let start = |lua: &Lua, (id, args): (String, Variadic<Value>)| start(lua, id, &args, &Options::default());
+    module.raw_set("async", lua.create_function(start)?)?;
+    module.raw_set("new", lua.create_function(|_, ()| Ok(Options::default()))?)?;
+    Ok(Value::Table(module))
+}
+
+/// What `funcs.new()` gives: the options of calls. Each change gives another.
+#[derive(Clone, Default)]
+struct Options {
+    timeout: Option<Duration>,
+    values: BTreeMap<String, String>,
+}
+
+impl UserData for Options {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        methods.add_method("with_options", |lua, this, options: Table| {
+            let mut changed = this.clone();
+            for pair in options.pairs::<String, Value>() {
+                match pair? {
+                    (name, value) if name == "timeout" => {
+                        let Span(timeout) = mlua::FromLua::from_lua(value, lua)?;
+                        changed.timeout = Some(timeout);
+                    }
+                    (name, _) => {
+                        return Err(LuaError::invalid(format!("there is no option `{name}`; there is `timeout`")));
+                    }
+                }
+            }
+            Ok(changed)
+        });
+        methods.add_method("with_context", |_, this, values: Table| {
+            let mut changed = this.clone();
+            for pair in values.pairs::<String, Value>() {
+                let (name, value) = pair?;
+                let value = match &value {
+                    Value::String(_) | Value::Integer(_) | Value::Number(_) | Value::Boolean(_) => value.to_string()?,
+                    other => {
+                        let got = other.type_name();
+                        return Err(LuaError::invalid(format!(
+                            "with_context: `{name}` is a {got}; values are strings"
+                        )));
+                    }
+                };
+                changed.values.insert(name, value);
+            }
+            Ok(changed)
+        });
+        methods.add_async_method("call", |lua, this, (id, args): (String, Variadic<Value>)| async move {
+            let options = this.clone();
+            drop(this);
+            call(&lua, id, &args, &options).await
+        });
+        methods.add_method("async", |lua, this, (id, args): (String, Variadic<Value>)| start(lua, id, &args, this));
+    }
+}
+
+/// A call that is ready to be made.
+struct Ready {
+    runtime: WeakRuntime,
+    id: String,
+    args: Payload,
+    options: CallOptions,
+    /// When the chain of calls that this one belongs to is over.
+    deadline: Option<Instant>,
+}
+
+/// Converts the arguments to what the function takes.
+fn ready(lua: &Lua, id: String, args: &[Value], options: &Options) -> Result<Ready, CallError> {
+    let host = Host::of(lua)?;
+    let mut context = Current::context(lua)?.nested()?;
+    context.values.extend(options.values.clone());
+    let id = if id.contains(':') { id } else { format!("{}:{id}", host.function.namespace()) };
+    let args = match host.runtime.signature(&id)? {
+        Some(signature) => Payload::Vals(value::to_vals(lua, args, &signature)?),
+        None => {
+            let named = args.iter().enumerate().map(|(at, arg)| value::to_json(lua, arg, &format!("args[{at}]")));
+            Payload::Json(named.collect::<Result<_, _>>()?)
+        }
+    };
+    let deadline = context.deadline;
+    let options = CallOptions { timeout: options.timeout, ..CallOptions::default() }.with_context(context);
+    Ok(Ready { runtime: host.runtime.clone(), id, args, options, deadline })
+}
+
+impl Ready {
+    async fn run(self) -> Result<Answer, CallError> {
+        let answer = self.runtime.call(&self.id, self.args, self.options).await;
+        let timed_out = answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Timeout);
+        if timed_out && self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            // The time of the whole chain is over: whoever ends this call is on the way, and its code has no say any more.
+            return std::future::pending().await;
+        }
+        answer
+    }
+}
+
+async fn call(lua: &Lua, id: String, args: &[Value], options: &Options) -> mlua::Result<(Value, Value)> {
+    let answer = match ready(lua, id, args, options) {
+        Ok(ready) => ready.run().await,
+        Err(error) => Err(error),
+    };
+    outcome(lua, answer.and_then(|answer| result(lua, answer)))
+}
+
+/// The result of a call as a value.
+fn result(lua: &Lua, answer: Answer) -> Result<Value, CallError> {
+    let converted = match &answer {
+        Answer::Val(Some(val)) => value::from_val(lua, val),
+        Answer::Json(json) => value::from_json(lua, json),
+        Answer::Val(None) | Answer::Http => Ok(Value::Nil),
+    };
+    converted.map_err(|error| {
+        known(&error).unwrap_or_else(|| CallError::new(ErrorKind::Internal, format!("the result: {error}")))
+    })
+}
+
+/// Starts a call in the background. One that cannot be made is a future with an error.
+fn start(lua: &Lua, id: String, args: &[Value], options: &Options) -> mlua::Result<(Option<Future>, Value)> {
+    let ready = match ready(lua, id, args, options) {
+        Ok(ready) => ready,
+        Err(error) => return Ok((None, LuaError(error).into_lua(lua)?)),
+    };
+    let progress = Arc::new(Progress::default());
+    let told = Arc::clone(&progress);
+    let task = tokio::spawn(async move {
+        let answer = ready.run().await;
+        told.end(answer);
+    });
+    Ok((Some(Future(Arc::new(Background { progress, task: task.abort_handle() }))), Value::Nil))
+}
+
+/// How far a call in the background is.
+#[derive(Default)]
+struct Progress {
+    answer: OnceLock<Result<Answer, CallError>>,
+    ended: Notify,
+}
+
+impl Progress {
+    fn end(&self, answer: Result<Answer, CallError>) {
+        self.answer.get_or_init(|| answer);
+        self.ended.notify_waiters();
+    }
+
+    async fn ended(&self) -> &Result<Answer, CallError> {
+        loop {
+            let ended = self.ended.notified();
+            if let Some(answer) = self.answer.get() {
+                return answer;
+            }
+            ended.await;
+        }
+    }
+}
+
+/// A call in the background. It is cancelled when nobody can hear of it any more.
+struct Background {
+    progress: Arc<Progress>,
+    task: AbortHandle,
+}
+
+impl Background {
+    fn cancel(&self) {
+        self.task.abort();
+        self.progress.end(Err(CallError::new(ErrorKind::Canceled, "the call was canceled by its caller")));
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What `funcs.async` gives.
+#[derive(Clone)]
+struct Future(Arc<Background>);
+
+impl Future {
+    /// A channel that gives the result, as a payload, and closes; one without a result only closes.
+    fn response(&self) -> Channel {
+        let background = Arc::clone(&self.0);
+        let answered = async move {
+            let answer = background.progress.ended().await.clone().ok()?;
+            Some(Item::Made(Box::new(move |lua| Payloaded(answer).into_lua(lua))))
+        };
+        Channel::fed(stream::once(answered.boxed()).filter_map(std::future::ready).boxed())
+    }
+
+    fn answer(&self) -> Option<&Result<Answer, CallError>> {
+        self.0.progress.answer.get()
+    }
+}
+
+impl UserData for Future {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        methods.add_method("response", |_, this, ()| Ok(this.response()));
+        methods.add_method("channel", |_, this, ()| Ok(this.response()));
+        methods.add_method("is_complete", |_, this, ()| Ok(this.answer().is_some()));
+        methods.add_method("is_canceled", |_, this, ()| {
+            Ok(matches!(this.answer(), Some(Err(error)) if error.kind() == ErrorKind::Canceled))
+        });
+        // Nothing and nothing while it runs.
+        methods.add_method("result", |lua, this, ()| match this.answer() {
+            Some(Ok(answer)) => Ok((Payloaded(answer.clone()).into_lua(lua)?, Value::Nil)),
+            Some(Err(error)) => outcome(lua, Err(error.clone())),
+            None => Ok((Value::Nil, Value::Nil)),
+        });
+        methods.add_method("error", |_, this, ()| match this.answer() {
+            Some(Err(error)) => Ok((Some(LuaError(error.clone())), true)),
+            _ => Ok((None, false)),
+        });
+        methods.add_method("cancel", |_, this, ()| {
+            this.0.cancel();
+            Ok(())
+        });
+    }
+}
+
+/// A result, whose `data` is its value.
+struct Payloaded(Answer);
+
+impl UserData for Payloaded {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        methods.add_method("data", |lua, this, ()| result(lua, this.0.clone()).map_err(LuaError::raised));
+    }
+}

@@ -1,0 +1,184 @@
+//! The VM of one instance: the sandbox, the files that it loads, and the modules that these require.
+
+use std::{
+    cell::RefCell,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value, thread::AsyncThread};
+
+use super::{
+    error::LuaError,
+    modules::{self, Module},
+    source::Chunk,
+    turn::Turns,
+};
+
+/// What a file sees of Lua's own library.
+const SANDBOX: &str = include_str!("sandbox.lua");
+
+/// Coroutines that a file may spawn before they have their first turn.
+const SPAWNED_MAX: usize = 10_000;
+
+/// A VM that is ready for a call.
+pub(super) struct Vm {
+    pub(super) lua: Lua,
+    pub(super) turns: Turns,
+    /// Runs a call: takes its arguments, gives what the function returns, or `false` and what was raised, with its traceback.
+    pub(super) start: Function,
+}
+
+/// Lua code that runs functions so that what they raise comes with a traceback.
+struct Guard(Function);
+
+impl Vm {
+    /// Makes a VM and loads the file into it. Nothing of the file runs.
+    pub(super) fn new(chunk: &Arc<Chunk>, method: &str, memory_bytes: u64) -> mlua::Result<Self> {
+        let libraries = StdLib::COROUTINE | StdLib::TABLE | StdLib::STRING | StdLib::UTF8 | StdLib::MATH | StdLib::OS;
+        let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
+        lua.set_memory_limit(usize::try_from(memory_bytes).unwrap_or(usize::MAX))?;
+        let print = lua.create_function(|lua, line: mlua::LuaString| modules::logger::print(lua, &line))?;
+        let traceback = lua.create_function(traceback)?;
+        let sandbox = lua.load(SANDBOX).set_name("=[greenroom]").into_function()?;
+        let spawn = lua.create_function(spawn)?;
+        let (globals, environment, guard, starter): (Table, Function, Function, Function) =
+            sandbox.call((print, traceback, spawn))?;
+        lua.set_app_data(Guard(guard.clone()));
+        lua.set_app_data(Loader { environment, modules: RefCell::default(), files: RefCell::default() });
+        for module in Module::GLOBAL {
+            globals.raw_set(module.name(), modules::get(&lua, module)?)?;
+        }
+        let (code, env) = load(&lua, chunk, true)?;
+        let start: Function = starter.call((code, env, method))?;
+        let start = guard.bind(start)?;
+        let turns = Turns::install(&lua)?;
+        Ok(Self { lua, turns, start })
+    }
+}
+
+/// What loads files and modules.
+pub(super) struct Loader {
+    environment: Function,
+    /// The modules that were made, by name.
+    pub(super) modules: RefCell<Vec<(Module, Value)>>,
+    /// The files that were required, and what they returned; nothing while they run.
+    files: RefCell<Vec<(usize, Option<Value>)>>,
+}
+
+/// Loads a file, with an environment of its own.
+fn load(lua: &Lua, chunk: &Arc<Chunk>, is_function: bool) -> mlua::Result<(Function, Table)> {
+    let known = Arc::clone(chunk);
+    let require = lua.create_async_function(move |lua, name: String| require(lua, known.clone(), name))?;
+    let environment = lua.app_data_ref::<Loader>().map(|loader| loader.environment.clone());
+    let environment = environment.ok_or_else(|| mlua::Error::runtime("the VM is not complete"))?;
+    let env: Table = environment.call(require)?;
+    if is_function {
+        for module in &chunk.modules {
+            env.raw_set(module.name(), modules::get(lua, *module)?)?;
+        }
+    }
+    let code = lua.load(&*chunk.code).set_name(format!("@{}", chunk.name)).set_mode(mlua::chunk::ChunkMode::Binary);
+    Ok((code.set_environment(env.clone()).into_function()?, env))
+}
+
+/// Gives a file what it requires: a module of ours, or another file, which runs once.
+async fn require(lua: Lua, by: Arc<Chunk>, name: String) -> mlua::Result<Value> {
+    if let Some((_, file)) = by.imports.iter().find(|(alias, _)| *alias == name) {
+        return require_file(&lua, file).await;
+    }
+    match Module::find(&name) {
+        Some(module) if by.modules.contains(&module) || Module::GLOBAL.contains(&module) => modules::get(&lua, module),
+        Some(_) => Err(LuaError::raised(greenroom_actors::CallError::new(
+            greenroom_actors::ErrorKind::PermissionDenied,
+            format!("`{name}` is not in the entry's `modules`; add it: `modules: [{name}]`"),
+        ))),
+        None => {
+            let known: Vec<_> = by.imports.iter().map(|(alias, _)| alias.as_str()).collect();
+            let names = Module::ALL.map(Module::name).join(", ");
+            let imports =
+                if known.is_empty() { String::new() } else { format!(", and of `imports`: {}", known.join(", ")) };
+            Err(LuaError::invalid(format!("there is no module `{name}`; there are {names}{imports}")))
+        }
+    }
+}
+
+async fn require_file(lua: &Lua, file: &Arc<Chunk>) -> mlua::Result<Value> {
+    let key = Arc::as_ptr(file) as usize;
+    let no_loader = || mlua::Error::runtime("the VM is not complete");
+    {
+        let loader = lua.app_data_ref::<Loader>().ok_or_else(no_loader)?;
+        let files = loader.files.borrow();
+        match files.iter().find(|(known, _)| *known == key) {
+            Some((_, Some(value))) => return Ok(value.clone()),
+            Some((_, None)) => {
+                return Err(LuaError::invalid(format!("`{}` requires itself while it is loaded", file.name)));
+            }
+            None => {}
+        }
+    }
+    let note = |value: Option<Value>| {
+        if let Some(loader) = lua.app_data_ref::<Loader>() {
+            let mut files = loader.files.borrow_mut();
+            files.retain(|(known, _)| *known != key);
+            files.extend([(key, value)]);
+        }
+    };
+    note(None);
+    let (code, _) = load(lua, file, false)?;
+    let value: Value = code.call_async(()).await?;
+    let value = if value.is_nil() { Value::Boolean(true) } else { value };
+    note(Some(value.clone()));
+    Ok(value)
+}
+
+/// The frames of the coroutine that asks, as Lua shows them.
+fn traceback(lua: &Lua, (message, level): (Value, Option<usize>)) -> mlua::Result<Value> {
+    let message = match &message {
+        Value::Nil => None,
+        Value::String(text) => Some(text.to_string_lossy()),
+        Value::Integer(_) | Value::Number(_) => Some(message.to_string()?),
+        _ => return Ok(message),
+    };
+    let level = level.unwrap_or(1);
+    let text = lua.traceback(message.as_deref(), level)?;
+    Ok(Value::String(text))
+}
+
+/// Coroutines that the file has spawned and that nobody runs yet.
+#[derive(Clone, Default)]
+pub(super) struct Spawned(Arc<Mutex<Vec<AsyncThread<MultiValue>>>>);
+
+impl Spawned {
+    /// Those of the call that begins.
+    pub(super) fn new(lua: &Lua) -> Self {
+        let spawned = Self::default();
+        lua.set_app_data(spawned.clone());
+        spawned
+    }
+
+    pub(super) fn take(&self) -> Vec<AsyncThread<MultiValue>> {
+        std::mem::take(&mut *self.threads())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.threads().is_empty()
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<AsyncThread<MultiValue>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `coroutine.spawn(f, …)`: runs a function beside the one that spawns it. What it raises fails the call.
+fn spawn(lua: &Lua, (function, args): (Function, MultiValue)) -> mlua::Result<()> {
+    let guard = lua.app_data_ref::<Guard>().map(|guard| guard.0.clone());
+    let spawned = lua.app_data_ref::<Spawned>().map(|spawned| spawned.clone());
+    let (Some(guard), Some(spawned)) = (guard, spawned) else { return Err(mlua::Error::runtime("no call runs")) };
+    let thread = lua.create_thread(guard.bind(function)?)?.into_async(args)?;
+    let mut threads = spawned.threads();
+    if threads.len() >= SPAWNED_MAX {
+        return Err(LuaError::invalid(format!("coroutine.spawn: more than {SPAWNED_MAX} at once")));
+    }
+    threads.push(thread);
+    Ok(())
+}
