@@ -24,6 +24,7 @@ mod check;
 #[doc(hidden)]
 pub mod cli;
 pub mod http;
+mod lua;
 #[cfg(feature = "otlp")]
 pub mod otlp;
 pub mod registry;

@@ -1,0 +1,3 @@
+//! Lua.
+
+pub mod pattern;
