@@ -23,12 +23,12 @@ use self::{
     scan::{Scan, Substitution},
 };
 
-/// How much a pattern may do within one call of these functions, some 50 ms. A call is also that of `gmatch`'s iterator,
-/// and of `gsub` from one call of its replacement to the next: hooks run in between.
+/// How much a pattern may do within one call of these functions, well below a second's work. A call is also that of
+/// `gmatch`'s iterator, and of `gsub` from one call of its replacement to the next: hooks run in between.
 const STEPS_MAX: usize = 10_000_000;
 
-/// From how many bytes on a part of a result goes into the VM while more of it is to come, so that the VM's memory limit
-/// sees it: a replacement may never return.
+/// From how many bytes on a part of a result goes into the VM while more of it is to come, so that the VM's memory
+/// limit sees it: a replacement may never return.
 const PIECE_MIN: usize = 512;
 
 /// Puts the four functions into the VM's table `string`, where methods of strings are looked up too.

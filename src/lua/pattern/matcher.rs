@@ -2,8 +2,8 @@
 //!
 //! A port of the matcher of `lstrlib.c`, Lua 5.4.9 (MIT, © 1994–2025 Lua.org, PUC-Rio), function by function, over
 //! slices. As there, the pattern is read as it is matched, so that what is malformed past the first mismatch goes
-//! unnoticed, and reading a byte past the end gives a zero. What it adds is [`Steps`]: C's matcher takes exponential time
-//! when a pattern says so, and nothing can interrupt it.
+//! unnoticed, and reading a byte past the end gives a zero. What it adds is [`Steps`]: C's matcher takes exponential
+//! time when a pattern says so, and nothing can interrupt it.
 //!
 //! Walking along the subject is [`super::scan`]'s.
 

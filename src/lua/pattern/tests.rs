@@ -1,5 +1,5 @@
-//! The matcher and what is built on it, by tables of what Lua's manual says; against C's functions in `differential`, and
-//! in a VM in `shell`.
+//! The matcher and what is built on it, by tables of what Lua's manual says; against C's functions in `differential`,
+//! and in a VM in `shell`.
 
 mod differential;
 mod shell;
@@ -138,7 +138,7 @@ fn init_counts_from_either_end() {
 fn whatever_takes_time_takes_steps() {
     let subject = "a".repeat(3000);
     let opens = "(".repeat(3000);
-    let set = format!("[{}]*c", "b".repeat(3000));
+    let set = format!("^[^{}]*c", "b".repeat(3000));
     let again = format!("{0}{0}", "a".repeat(3000));
     let table: [(&str, &str); 8] = [
         (&subject, ".-b"),
@@ -146,7 +146,7 @@ fn whatever_takes_time_takes_steps() {
         (&subject, "a?a?a?a?a?a?a?b"),
         (&subject, "(.-)(.-)b"),
         (&subject, &set),
-        (&subject, &format!("%f{}", &set[..set.len() - 2])),
+        (&subject, &format!("%f{}", &set[1..set.len() - 2])),
         (&opens, "%b()"),
         (&again, "^(a*)%1b"),
     ];
