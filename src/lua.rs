@@ -10,6 +10,7 @@ mod error;
 mod executor;
 mod mentions;
 mod modules;
+mod pattern;
 mod source;
 mod turn;
 mod value;

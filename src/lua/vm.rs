@@ -10,6 +10,7 @@ use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value, thread::
 use super::{
     error::LuaError,
     modules::{self, Module},
+    pattern,
     source::Chunk,
     turn::Turns,
 };
@@ -37,6 +38,7 @@ impl Vm {
         let libraries = StdLib::COROUTINE | StdLib::TABLE | StdLib::STRING | StdLib::UTF8 | StdLib::MATH | StdLib::OS;
         // Otherwise mlua has a `pcall` of its own, within which nothing can wait.
         let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(true))?;
+        pattern::install(&lua)?;
         lua.set_memory_limit(usize::try_from(memory_bytes).unwrap_or(usize::MAX))?;
         let print = lua.create_function(|lua, line: mlua::LuaString| modules::logger::print(lua, &line))?;
         let traceback = lua.create_function(traceback)?;

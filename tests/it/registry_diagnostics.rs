@@ -106,7 +106,6 @@ fn faults_of_names_and_kinds() {
         entries("a name that is a number", "  - {name: 5, kind: registry.entry}\n"),
         entries("a misspelt kind", "  - {name: f, kind: function.wsam}\n"),
         entries("an unknown kind", "  - {name: f, kind: queue.consumer}\n"),
-        entries("a kind that is not served", "  - {name: f, kind: function.lua, source: 'file://x.lua'}\n"),
         entries("an endpoint without a function", "  - {name: e, kind: http.endpoint, path: /, func: nope}\n"),
         entries("two with one id", "  - {name: f, kind: registry.entry}\n  - {name: f, kind: process.host}\n"),
     ]);
