@@ -1,6 +1,6 @@
 -- What a file sees of Lua's own library, made once for each instance. Given the functions of the host that it needs, it
 -- gives back the globals and the ways in which the host starts Lua code.
-local print_line, traceback, spawn = ...
+local print_line, traceback, spawn, opened = ...
 
 local raw_create, raw_resume, raw_yield = coroutine.create, coroutine.resume, coroutine.yield
 local status, running = coroutine.status, coroutine.running
@@ -13,13 +13,23 @@ local format = string.format
 -- a turn goes through all coroutines outwards; what the file itself yields bears a mark, and ends where it resumed.
 local mark = {}
 
+-- What a function of the host raises is one of our errors, or a text.
+local function caught_as(ok, ...)
+  if ok or type((...)) ~= "userdata" then
+    return ok, ...
+  end
+  return ok, opened((...))
+end
+
 local settle
 local function on(co, value)
   return settle(co, raw_resume(co, raw_yield(value)))
 end
 
 function settle(co, ok, first, ...)
-  if not ok or status(co) == "dead" then
+  if not ok then
+    return caught_as(false, first)
+  elseif status(co) == "dead" then
     return ok, first, ...
   elseif first == mark then
     return ok, ...
@@ -54,8 +64,12 @@ local function bounded(list, name)
   end
 end
 
-local globals = copy(_G, "assert error getmetatable ipairs next pairs pcall rawequal rawget rawlen rawset select tonumber "
-  .. "tostring type xpcall _VERSION")
+local globals = copy(_G, "assert error getmetatable ipairs next pairs rawequal rawget rawlen rawset select tonumber tostring "
+  .. "type _VERSION")
+
+globals.pcall = function(f, ...)
+  return caught_as(pcall(f, ...))
+end
 
 globals.coroutine = copy(coroutine, "close create isyieldable running status")
 globals.coroutine.resume = resume
@@ -144,7 +158,7 @@ local function attempted(handler, ok, ...)
     return false, raised
   end
   caught = raised[2]
-  return handled(before, pcall(handler, raised[1]))
+  return handled(before, caught_as(pcall(handler, select(2, caught_as(false, raised[1])))))
 end
 
 globals.xpcall = function(f, handler, ...)

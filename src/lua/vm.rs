@@ -8,7 +8,7 @@ use std::{
 use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value, thread::AsyncThread};
 
 use super::{
-    error::LuaError,
+    error::{LuaError, known, plain},
     modules::{self, Module},
     pattern,
     source::Chunk,
@@ -45,7 +45,7 @@ impl Vm {
         let sandbox = lua.load(SANDBOX).set_name("=[greenroom]").into_function()?;
         let spawn = lua.create_function(spawn)?;
         let (globals, environment, guard, starter): (Table, Function, Function, Function) =
-            sandbox.call((print, traceback, spawn))?;
+            sandbox.call((print, traceback, spawn, lua.create_function(opened)?))?;
         lua.set_app_data(Guard(guard.clone()));
         lua.set_app_data(Loader { environment, modules: RefCell::default(), files: RefCell::default() });
         for module in Module::GLOBAL {
@@ -132,6 +132,15 @@ async fn require_file(lua: &Lua, file: &Arc<Chunk>) -> mlua::Result<Value> {
     let value = if value.is_nil() { Value::Boolean(true) } else { value };
     note(Some(value.clone()));
     Ok(value)
+}
+
+/// An error that a function of ours raised, as Lua code sees what it caught: a value with a kind, or a text.
+fn opened(lua: &Lua, raised: Value) -> mlua::Result<Value> {
+    let Value::Error(error) = &raised else { return Ok(raised) };
+    match known(error) {
+        Some(error) => lua.create_userdata(LuaError(error)).map(Value::UserData),
+        None => lua.create_string(plain(error)).map(Value::String),
+    }
 }
 
 /// The frames of the coroutine that asks, as Lua shows them.

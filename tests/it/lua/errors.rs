@@ -119,3 +119,17 @@ async fn handlers_of_xpcall_get_the_error_and_its_traceback() {
     assert!(answer[3].as_str().unwrap().starts_with("text\nstack traceback:"), "{answer}");
     assert_eq!(answer.as_array().unwrap()[4..], [json!(true), json!(1), json!(2), json!("again")]);
 }
+
+#[tokio::test]
+async fn what_our_functions_raise_is_caught_as_an_error_with_a_kind_or_a_text() {
+    let source = "local seen = {}\n\
+        local function note(ok, e) seen[#seen + 1] = type(e) == 'string' and e or e:kind() end\n\
+        note(pcall(time.sleep, -1))\nnote(pcall(time.sleep))\n\
+        note(xpcall(time.sleep, function(e) return e end, -1))\n\
+        note(coroutine.resume(coroutine.create(function() time.sleep(-1) end)))\n\
+        note(pcall(funcs.call, {}))\nreturn seen";
+    let answer = once("caught", "modules: [time, funcs]", source, json!([])).await.unwrap();
+    let (kinds, text) = answer.as_array().unwrap().split_at(4);
+    assert_eq!(kinds, ["invalid"; 4]);
+    assert!(text[0].as_str().unwrap().contains("bad argument #1"), "{answer}");
+}
