@@ -92,12 +92,15 @@ fn a_fault_in_each_of_three_entries_is_three_errors() {
 
 #[test]
 fn warnings_do_not_change_the_exit_code() {
-    let root = Root::with("entries:\n  - {name: f, kind: function.lua, source: 'file://x.lua'}\n");
+    let root = Root::with(
+        "entries:\n  - {name: f, kind: function.lua, source: return require('json')}\n  - {name: h, kind: process.host}\n",
+    );
     let done = greenroom(&["check", root.path().to_str().unwrap()]);
     assert_eq!(done.code, 0);
-    assert!(done.stderr.contains("warning: ") && done.stderr.contains("function.lua"), "{done:?}");
-    let function = done.stdout.lines().find(|line| line.starts_with("myns:f")).unwrap();
-    assert!(function.ends_with("inert"), "{function}");
+    assert!(done.stderr.contains("warning: ") && done.stderr.contains("`json` is required here"), "{done:?}");
+    let line = |name: &str| done.stdout.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    assert!(line("myns:f").ends_with("warning"), "{done:?}");
+    assert!(line("myns:h").ends_with("inert"), "{done:?}");
 }
 
 #[test]
