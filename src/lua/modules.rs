@@ -3,6 +3,7 @@
 mod env;
 mod errors;
 pub(super) mod funcs;
+mod http;
 mod json;
 pub(super) mod logger;
 mod time;
@@ -12,6 +13,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 use greenroom_actors::{CallError, Context, ErrorKind, WeakRuntime, spec::FunctionId, wasm::GuestLog};
 use mlua::{Lua, Value};
 
+pub(super) use self::http::Exchange;
 use super::{channel, error::LuaError, vm::Loader};
 use crate::registry::Environment;
 
@@ -140,7 +142,8 @@ pub(super) fn get(lua: &Lua, module: Module) -> mlua::Result<Value> {
         Module::Json => json::module(lua)?,
         Module::Logger => logger::module(lua)?,
         Module::Time => time::module(lua)?,
-        Module::Http | Module::HttpClient | Module::Process => lua.create_table().map(Value::Table)?,
+        Module::Http => http::module(lua)?,
+        Module::HttpClient | Module::Process => lua.create_table().map(Value::Table)?,
     };
     if let Some(loader) = lua.app_data_ref::<Loader>() {
         loader.modules.borrow_mut().push((module, made.clone()));
