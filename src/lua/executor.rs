@@ -43,6 +43,8 @@ impl LuaExecutor {
             runtime: runtime.clone(),
             environment: Arc::clone(&function.environment),
             log: GuestLog::new(id),
+            client: runtime.engine().http_client(id, &function.network),
+            hosts: Arc::clone(&function.hosts),
         };
         Self {
             chunk,
