@@ -7,6 +7,7 @@ mod examples;
 mod guests;
 mod http;
 mod library;
+mod lua;
 mod otlp;
 mod registry;
 mod registry_diagnostics;
