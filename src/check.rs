@@ -10,12 +10,12 @@ use std::{
 use greenroom_actors::{
     executor::Executor as _,
     spec::{Code, FunctionId, FunctionSpec, ProcessSpec},
-    wasm::{CacheOptions, Engine, EngineError, EngineOptions, Prepared, Signature},
+    wasm::{CacheOptions, Engine, EngineError, EngineOptions, PrepareError, PrepareWarning, Prepared, Signature},
 };
 
 use crate::{
     http::{self, Takes},
-    registry::{Diagnostic, Diagnostics, LoadOptions, Registry, Severity},
+    registry::{Diagnostic, Diagnostics, Entry, LoadOptions, Registry, Severity},
 };
 
 /// What a check found.
@@ -24,7 +24,7 @@ pub struct Checked {
     /// The registry, with every entry that is sound.
     pub registry: Registry,
     /// The functions and processes that compile and link, in the order of ids, with their WIT signatures; components that
-    /// handle HTTP requests themselves have none.
+    /// handle HTTP requests themselves have none. Functions in Lua are not among them.
     pub functions: Vec<(FunctionId, Option<Signature>)>,
     /// All errors and warnings of all entries.
     pub diagnostics: Diagnostics,
@@ -66,8 +66,25 @@ pub fn check(root: &Path, options: &LoadOptions, cache: CacheOptions) -> Result<
         diagnostics.extend(found);
         functions.extend(prepared.map(|prepared| (id.clone(), prepared.function.signature().cloned())));
     }
+    diagnostics.extend(lua(&registry));
     diagnostics.extend(endpoints(&registry, &functions));
     Ok(Checked { registry, functions, diagnostics })
+}
+
+/// What is wrong with functions and libraries in Lua, and what they name that is not there.
+fn lua(registry: &Registry) -> Vec<Diagnostic> {
+    let is_function = |name: &str| {
+        let found = registry.entries().binary_search_by(|entry| entry.id.as_str().cmp(name));
+        found.ok().and_then(|found| registry.entries().get(found)).is_some_and(Entry::is_function)
+    };
+    let mut found = Vec::new();
+    for (id, file) in registry.lua() {
+        match file.check(id, is_function) {
+            Ok(warnings) => found.extend(warnings.iter().map(|warning| warned(registry, id, warning))),
+            Err(error) => found.push(failed(registry, id, &error)),
+        }
+    }
+    found
 }
 
 /// What is wrong with endpoints whose functions are sound.
@@ -104,23 +121,27 @@ fn prepare(engine: &Engine, registry: &Registry, spec: &Runnable<'_>) -> (Option
     let id = spec.id();
     let prepared = match spec {
         Runnable::Function(FunctionSpec { code: Code::Wasm(wasm), limits, .. }) => engine.prepare(id, wasm, limits),
+        // Files of Lua are looked at one by one: several functions may have one in common.
         Runnable::Function(_) => return (None, Vec::new()),
         Runnable::Process(process) => engine.prepare_process(process),
     };
-    let help = |notes: &[String]| (!notes.is_empty()).then(|| notes.join("\n"));
     match prepared {
         Ok(prepared) => {
-            let warning = |w: &greenroom_actors::wasm::PrepareWarning| {
-                registry.diagnose(id, w.field, w.message.clone(), help(&w.notes), Severity::Warning)
-            };
-            let warnings = prepared.warnings.iter().map(warning).collect();
+            let warnings = prepared.warnings.iter().map(|warning| warned(registry, id, warning)).collect();
             (Some(prepared), warnings)
         }
-        Err(errors) => {
-            let error = |e: &greenroom_actors::wasm::PrepareError| {
-                registry.diagnose(id, e.field, e.message.clone(), help(&e.notes), Severity::Error)
-            };
-            (None, errors.iter().map(error).collect())
-        }
+        Err(errors) => (None, errors.iter().map(|error| failed(registry, id, error)).collect()),
     }
+}
+
+fn warned(registry: &Registry, id: &FunctionId, warning: &PrepareWarning) -> Diagnostic {
+    registry.diagnose(id, warning.field, warning.message.clone(), help(&warning.notes), Severity::Warning)
+}
+
+fn failed(registry: &Registry, id: &FunctionId, error: &PrepareError) -> Diagnostic {
+    registry.diagnose(id, error.field, error.message.clone(), help(&error.notes), Severity::Error)
+}
+
+fn help(notes: &[String]) -> Option<String> {
+    (!notes.is_empty()).then(|| notes.join("\n"))
 }

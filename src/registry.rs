@@ -20,7 +20,7 @@ mod shape;
 mod source;
 mod validate;
 
-use std::{collections::HashMap, fmt, path::Path};
+use std::{collections::HashMap, fmt, path::Path, sync::Arc};
 
 use greenroom_actors::spec::{FunctionId, FunctionSpec, ProcessSpec};
 
@@ -29,6 +29,8 @@ pub(crate) use diagnostic::closest;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use environment::{Environment, EnvironmentError};
 pub use schema::schema;
+
+use crate::lua::LuaFile;
 
 /// What a load accepts.
 #[derive(Debug, Clone, Default)]
@@ -72,11 +74,19 @@ pub struct Entry {
     pub summary: String,
 }
 
+impl Entry {
+    /// Whether it is called with arguments and gives one result.
+    pub fn is_function(&self) -> bool {
+        kinds::find(&self.kind).is_some_and(|kind| kind.role == shape::Role::Function)
+    }
+}
+
 /// A registry that was read from a folder. Has every function whose own entry is sound.
 ///
 /// Its `Debug` output names entries only: fields may hold values of placeholders.
 pub struct Registry {
     functions: Box<[FunctionSpec]>,
+    lua: Box<[(FunctionId, Arc<LuaFile>)]>,
     processes: Box<[ProcessSpec]>,
     commands: Vec<Command>,
     servers: Vec<http::ServerSpec>,
@@ -132,13 +142,19 @@ impl Registry {
         let mut commands: Vec<_> = runnable.processes.iter().filter_map(|process| process.command.clone()).collect();
         commands.sort_by(|a, b| a.name.cmp(&b.name));
         // Boxed, because a `Vec` made in place would keep the room of what it was made from.
+        let functions_in_lua = runnable.functions.iter().filter_map(|function| {
+            let lua = function.lua.as_ref()?;
+            Some((function.spec.id.clone(), Arc::clone(&lua.file)))
+        });
+        let mut lua: Vec<_> = functions_in_lua.chain(runnable.libraries).collect();
+        lua.sort_by(|a, b| a.0.cmp(&b.0));
         let processes: Box<[_]> = runnable.processes.into_iter().map(|process| process.spec).collect();
         let functions: Box<[_]> = runnable.functions.into_iter().map(|function| function.spec).collect();
         let validate::Http { servers, summaries: served } = runnable.http;
         let entries = summaries(&index, &functions, &processes, &commands, served);
         let environment = expanded.environment;
         let places = places::Places::of(&index);
-        (Self { functions, processes, commands, servers, entries, environment, places }, out)
+        (Self { functions, lua: lua.into(), processes, commands, servers, entries, environment, places }, out)
     }
 
     /// The functions whose entries are sound, in the order of ids.
@@ -150,6 +166,11 @@ impl Registry {
     pub fn function(&self, id: &FunctionId) -> Option<&FunctionSpec> {
         let found = self.functions.binary_search_by(|function| function.id.cmp(id)).ok()?;
         self.functions.get(found)
+    }
+
+    /// The files of functions and libraries in Lua whose entries are sound, in the order of ids.
+    pub fn lua(&self) -> &[(FunctionId, Arc<LuaFile>)] {
+        &self.lua
     }
 
     /// The processes whose entries are sound, in the order of ids.
@@ -228,7 +249,8 @@ fn summaries(
             let function = functions.binary_search_by(|function| function.id.cmp(&entry.id)).ok();
             let summary = match function.and_then(|found| functions.get(found)) {
                 Some(function) => {
-                    format!("{} pool, method {}", function.pool.sizing.kind(), method(entry).unwrap_or_default())
+                    let method = method(entry).unwrap_or_else(|| kinds::lua::METHOD.to_owned());
+                    format!("{} pool, method {method}", function.pool.sizing.kind())
                 }
                 None if processes.iter().any(|process| process.id == entry.id) => {
                     let method = method(entry).unwrap_or_else(|| ProcessSpec::METHOD.to_owned());
@@ -242,7 +264,7 @@ fn summaries(
                 kind: entry.kind_name.clone(),
                 file: entry.file.shown().to_owned(),
                 line: entry.file.position(entry.name_span.start).0,
-                inert: entry.kind.is_none_or(|kind| matches!(kind.role, shape::Role::Unserved | shape::Role::Inert)),
+                inert: entry.kind.is_none_or(|kind| kind.role == shape::Role::Inert),
                 sound: !index.failed.get(number).copied().unwrap_or(true),
                 summary,
             }

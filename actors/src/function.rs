@@ -41,6 +41,11 @@ pub(crate) struct FunctionParts {
 }
 
 impl FunctionParts {
+    /// The name of its dispatcher in ractor's registry.
+    pub(crate) fn dispatcher_name(&self) -> String {
+        Directory::actor_name(&self.runtime, &self.id)
+    }
+
     /// Whether the pool has workers that nobody called for.
     pub(crate) fn keeps_workers(&self) -> bool {
         pool::bounds(self.pool.sizing, self.threads.count()).floor() > 0
@@ -245,7 +250,7 @@ async fn start_dispatcher(
     staffing: Staffing,
     parts: &FunctionParts,
 ) -> Result<(ActorRef<CallMessage>, Arc<RunQueue>), SpawnErr> {
-    let name = Directory::actor_name(&parts.runtime, &parts.id);
+    let name = parts.dispatcher_name();
     let queue = Arc::new(RunQueue::new(QueueParts {
         id: parts.id.clone(),
         sizing: parts.pool.sizing,

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorStatus, RpcReplyPort, SpawnErr, SupervisionEvent};
 
 use crate::{
     function::{Alone, Begun, Function, FunctionParts},
@@ -72,6 +72,9 @@ impl Actor for Root {
         event: SupervisionEvent,
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
+        if is_ending(&myself) {
+            return Ok(());
+        }
         let (cell, why) = match event {
             SupervisionEvent::ActorTerminated(cell, _, _) => (cell, "it was stopped".to_owned()),
             SupervisionEvent::ActorFailed(cell, error) => (cell, error.to_string()),
@@ -114,6 +117,8 @@ impl RootState {
                     self.functions.insert(supervisor, Child::Supervisor(alone.parts));
                 }
             }
+            // The function ends with all others.
+            Err(_) if is_ending(myself) => {}
             Err(error) => {
                 tracing::error!(function = %alone.parts.id, %error, "the supervisor could not be started");
                 // The dispatcher ends, too. Whether the root hears of it is not known: for a moment it may have been the
@@ -127,10 +132,19 @@ impl RootState {
     }
 
     async fn revive(&mut self, myself: &ActorRef<RootMessage>, parts: Arc<FunctionParts>) {
+        // Its old dispatcher, which ends with its supervisor, still has the name for a moment.
+        if let Some(old) = ractor::registry::where_is(parts.dispatcher_name()) {
+            drop(old.wait(Some(REVIVE_AFTER)).await);
+        }
         if let Err(error) = self.start(myself, parts.clone()).await {
             tracing::error!(function = %parts.id, %error, "the supervisor could not be started again; trying later");
             // The timer ends with the root.
             drop(myself.send_after(REVIVE_AFTER, move || RootMessage::Revive(Arc::clone(&parts))));
         }
     }
+}
+
+/// Whether the root takes no more messages after this one: its functions are ending as they should.
+fn is_ending(myself: &ActorRef<RootMessage>) -> bool {
+    myself.get_status() >= ActorStatus::Draining
 }

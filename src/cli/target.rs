@@ -70,9 +70,10 @@ impl Target {
 }
 
 fn may_call_others(registry: &Registry, id: &FunctionId) -> bool {
-    registry.functions().iter().any(|function| {
+    let calls = registry.functions().iter().any(|function| {
         matches!(&function.code, Code::Wasm(wasm) if function.id == *id && wasm.imports.has(Capability::Funcs))
-    })
+    });
+    calls || registry.lua().iter().any(|(known, file)| known == id && file.reaches_others())
 }
 
 /// Loads a registry. Its warnings are given back.

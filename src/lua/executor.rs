@@ -161,7 +161,11 @@ impl LuaInstance {
                 }
             }
         });
-        let mut ended = ended.await.map_err(|error| self.failed(&error))?;
+        let ended = ended.await;
+        if turns.are_late() {
+            return std::future::pending().await;
+        }
+        let mut ended = ended.map_err(|error| self.failed(&error))?;
         match (ended.pop_front(), ended.front()) {
             (Some(Value::Boolean(true)), _) => Ok(ended),
             (_, Some(Value::Table(raised))) => {

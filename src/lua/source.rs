@@ -2,10 +2,17 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use greenroom_actors::wasm::PrepareError;
-use mlua::{Lua, LuaOptions, StdLib};
+use greenroom_actors::{
+    spec::FunctionId,
+    wasm::{PrepareError, PrepareWarning},
+};
+use mlua::{Lua, LuaOptions, StdLib, chunk::ChunkMode};
 
-use super::{Imports, Module, error::plain};
+use super::{
+    Imports, Module,
+    error::plain,
+    mentions::{self, Mention, What},
+};
 
 /// One file: the code of a `function.lua` or a `library.lua`.
 #[derive(Debug)]
@@ -30,22 +37,65 @@ pub(super) struct Chunk {
 }
 
 impl LuaFile {
-    /// Looks whether the code is Lua.
+    /// Whether it, or what it imports, may call functions or spawn processes.
+    pub fn reaches_others(&self) -> bool {
+        let reaches = [Module::Funcs, Module::Process].iter().any(|module| self.modules.contains(module));
+        reaches || self.imports.values().any(|file| file.reaches_others())
+    }
+
+    /// Looks whether the code is Lua, and what it names that is not there. `is_function` says which ids are functions;
+    /// names without a namespace are of the entry's.
     ///
     /// # Errors
-    /// Why it is not, with the line.
-    pub fn check(&self) -> Result<(), PrepareError> {
-        compile(self).map(drop)
+    /// Why it is no Lua, with the line.
+    pub(crate) fn check(
+        &self,
+        id: &FunctionId,
+        is_function: impl Fn(&str) -> bool,
+    ) -> Result<Vec<PrepareWarning>, PrepareError> {
+        bytecode(self)?;
+        let mut warnings = Vec::new();
+        for Mention { name, line, what } in mentions::of(&self.text) {
+            let (message, note) = match what {
+                What::Call => {
+                    let full = if name.contains(':') { name.clone() } else { format!("{}:{name}", id.namespace()) };
+                    if is_function(&full) {
+                        continue;
+                    }
+                    (format!("there is no function `{full}`, which is called here"), None)
+                }
+                What::Require if self.imports.contains_key(&name) => continue,
+                What::Require => match Module::find(&name) {
+                    Some(module) if self.modules.contains(&module) || Module::GLOBAL.contains(&module) => continue,
+                    Some(_) => (
+                        format!("`{name}` is required here, and not in the entry's `modules`"),
+                        Some(format!("add it: `modules: [{name}]`")),
+                    ),
+                    None => (format!("there is no module `{name}`, and `imports` has none of this name, either"), None),
+                },
+            };
+            let place = format!("{}:{line}", self.name);
+            warnings.push(PrepareWarning {
+                field: "source",
+                message: format!("{place}: {message}"),
+                notes: note.into_iter().collect(),
+            });
+        }
+        Ok(warnings)
     }
 }
 
 /// Compiles a file and all that it imports.
 pub(super) fn compile(file: &LuaFile) -> Result<Arc<Chunk>, PrepareError> {
-    let failed = |error: mlua::Error| PrepareError::invalid("source", format!("this is no Lua: {}", plain(&error)));
-    let lua = Lua::new_with(StdLib::NONE, LuaOptions::new()).map_err(failed)?;
-    let function = lua.load(&*file.text).set_name(format!("@{}", file.name)).set_mode(mlua::chunk::ChunkMode::Text);
-    let code = function.into_function().map_err(failed)?.dump(false);
+    let code = bytecode(file)?;
     let imports = file.imports.iter().map(|(alias, file)| Ok((alias.clone(), compile(file)?)));
     let imports = imports.collect::<Result<_, PrepareError>>()?;
     Ok(Arc::new(Chunk { name: file.name.clone(), code, modules: file.modules.clone(), imports }))
+}
+
+fn bytecode(file: &LuaFile) -> Result<Vec<u8>, PrepareError> {
+    let failed = |error: mlua::Error| PrepareError::invalid("source", format!("this is no Lua: {}", plain(&error)));
+    let lua = Lua::new_with(StdLib::NONE, LuaOptions::new()).map_err(failed)?;
+    let chunk = lua.load(&*file.text).set_name(format!("@{}", file.name)).set_mode(ChunkMode::Text);
+    Ok(chunk.into_function().map_err(failed)?.dump(false))
 }

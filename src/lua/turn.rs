@@ -28,6 +28,8 @@ struct Turn {
     /// It was to give its thread up, and may not have been able to.
     is_over: bool,
     deadline: Option<Instant>,
+    /// It was stopped because of its deadline.
+    is_late: bool,
 }
 
 impl Turn {
@@ -37,7 +39,9 @@ impl Turn {
         if kept < TURN {
             return Some(VmState::Continue);
         }
-        if self.is_over && (self.deadline.is_some_and(|deadline| deadline <= now) || kept > STUCK_MAX) {
+        let is_late = self.deadline.is_some_and(|deadline| deadline <= now);
+        if self.is_over && (is_late || kept > STUCK_MAX) {
+            self.is_late |= is_late;
             return None;
         }
         self.is_over = true;
@@ -48,7 +52,7 @@ impl Turn {
 impl Turns {
     /// Turns for all coroutines of a VM.
     pub(super) fn install(lua: &Lua) -> mlua::Result<Self> {
-        let turn = Turn { began: Instant::now(), is_over: false, deadline: None };
+        let turn = Turn { began: Instant::now(), is_over: false, deadline: None, is_late: false };
         let turns = Self(Arc::new(Mutex::new(turn)));
         turns.look_every(lua, INSTRUCTIONS)?;
         Ok(turns)
@@ -70,7 +74,13 @@ impl Turns {
 
     /// A call begins, which is to end by then.
     pub(super) fn call(&self, deadline: Option<Instant>) {
-        self.turn().deadline = deadline;
+        let mut turn = self.turn();
+        (turn.deadline, turn.is_late) = (deadline, false);
+    }
+
+    /// Whether the call was stopped because of its deadline: whoever set that has answered, or is about to.
+    pub(super) fn are_late(&self) -> bool {
+        self.turn().is_late
     }
 
     /// A turn begins.

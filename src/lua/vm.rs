@@ -35,7 +35,8 @@ impl Vm {
     /// Makes a VM and loads the file into it. Nothing of the file runs.
     pub(super) fn new(chunk: &Arc<Chunk>, method: &str, memory_bytes: u64) -> mlua::Result<Self> {
         let libraries = StdLib::COROUTINE | StdLib::TABLE | StdLib::STRING | StdLib::UTF8 | StdLib::MATH | StdLib::OS;
-        let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
+        // Otherwise mlua has a `pcall` of its own, within which nothing can wait.
+        let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(true))?;
         lua.set_memory_limit(usize::try_from(memory_bytes).unwrap_or(usize::MAX))?;
         let print = lua.create_function(|lua, line: mlua::LuaString| modules::logger::print(lua, &line))?;
         let traceback = lua.create_function(traceback)?;

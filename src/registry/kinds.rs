@@ -1,6 +1,7 @@
 //! The one table of kinds and fields. What follows from an entry's fields is `validate`'s business.
 
 pub(super) mod http;
+pub(super) mod lua;
 
 use greenroom_actors::spec::{PoolKind, PoolSpec};
 
@@ -21,7 +22,7 @@ pub(super) const STORAGE_OS: &str = "env.storage.os";
 pub(super) const STORAGE_STATIC: &str = "env.storage.static";
 pub(super) const STORAGE_ROUTER: &str = "env.storage.router";
 
-const FUNCTIONS: &[&str] = &[FUNCTION_WAT, FUNCTION_WASM, "function.lua"];
+const FUNCTIONS: &[&str] = &[FUNCTION_WAT, FUNCTION_WASM, lua::FUNCTION];
 const DIRECTORIES: &[&str] = &["fs.directory"];
 const VARIABLES: &[&str] = &["env.variable"];
 const STORAGES: &[&str] = &[STORAGE_MEMORY, STORAGE_FILE, STORAGE_OS, STORAGE_STATIC, STORAGE_ROUTER];
@@ -162,13 +163,15 @@ const VARIABLE_FIELDS: &[Field] = &[
 ];
 
 const fn kind(name: &'static str, role: Role, about: &'static str, fields: &'static [Field]) -> Kind {
-    Kind { name, about, fields, open: matches!(role, Role::Unserved | Role::Inert), role }
+    Kind { name, about, fields, open: matches!(role, Role::Inert), role }
 }
 
 /// Every kind of entry.
 pub(super) const KINDS: &[Kind] = &[
     kind(FUNCTION_WAT, Role::Function, "A function given as WebAssembly text.", WAT_FIELDS),
     kind(FUNCTION_WASM, Role::Function, "A function given as a WebAssembly binary.", WASM_FIELDS),
+    kind(lua::FUNCTION, Role::Function, "A function written in Lua.", lua::FUNCTION_FIELDS),
+    kind(lua::LIBRARY, Role::Library, "Lua code that functions share.", lua::LIBRARY_FIELDS),
     kind(
         PROCESS_WASM,
         Role::Process,
@@ -192,8 +195,6 @@ pub(super) const KINDS: &[Kind] = &[
         "Several storages: the first that has a value gives it, the first that can be written takes it.",
         &[Field::new("storages", List(&Reference(STORAGES)), "The storages, in order.").required()],
     ),
-    kind("function.lua", Role::Unserved, "A function written in Lua.", &[]),
-    kind("library.lua", Role::Unserved, "Lua code that functions share.", &[]),
     kind(http::SERVICE, Role::Http, "An HTTP server.", http::SERVICE_FIELDS),
     kind(http::ROUTER, Role::Http, "A group of HTTP endpoints.", http::ROUTER_FIELDS),
     kind(http::ENDPOINT, Role::Http, "An HTTP route that calls a function.", http::ENDPOINT_FIELDS),

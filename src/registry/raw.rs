@@ -191,15 +191,6 @@ impl Index {
         let field = FieldPath::Field(&FieldPath::Root, "kind");
         let mut scope = Scope { id, ..Scope::of_file(file, out) };
         match kind {
-            Some(kind) if kind.role == Role::Unserved => {
-                scope
-                    .warning(
-                        value.span.clone(),
-                        field,
-                        format!("this version does not serve {} entries yet", kind.name),
-                    )
-                    .label("this entry does nothing");
-            }
             Some(_) => {}
             None if allow_unknown => {
                 scope
@@ -208,7 +199,15 @@ impl Index {
             }
             None => {
                 let near = closest(text, kinds::KINDS.iter().map(|kind| kind.name));
-                let roles = [Role::Function, Role::Process, Role::Http, Role::Directory, Role::Variable, Role::Storage];
+                let roles = [
+                    Role::Function,
+                    Role::Library,
+                    Role::Process,
+                    Role::Http,
+                    Role::Directory,
+                    Role::Variable,
+                    Role::Storage,
+                ];
                 let names: Vec<_> = roles.into_iter().flat_map(known).map(|kind| kind.name).collect();
                 let error = scope.error(value.span.clone(), field, format!("unknown kind `{}`", shown(text)));
                 if let Some(near) = near {

@@ -82,14 +82,14 @@ pub(super) struct Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Function,
+    /// Code that functions share.
+    Library,
     Process,
     Directory,
     Storage,
     Variable,
     /// A part of what is served by HTTP.
     Http,
-    /// This version does not run it: a warning.
-    Unserved,
     /// It does nothing by design.
     Inert,
 }

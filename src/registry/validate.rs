@@ -3,6 +3,7 @@
 
 mod directory;
 mod http;
+mod lua;
 mod network;
 mod pool;
 mod process;
@@ -29,18 +30,22 @@ use super::{
     shape::Role,
     source::reason,
 };
+use crate::lua::{LuaFile, LuaFunction};
 
 /// A function and what HTTP needs to know of it.
 pub(super) struct Function {
     pub(super) spec: FunctionSpec,
     pub(super) transport: Transport,
     pub(super) max_body_bytes: Option<u64>,
+    /// What it is in Lua.
+    pub(super) lua: Option<LuaFunction>,
 }
 
 /// What can run, in the order of ids.
 #[derive(Default)]
 pub(super) struct Runnable {
     pub(super) functions: Vec<Function>,
+    pub(super) libraries: Vec<(FunctionId, Arc<LuaFile>)>,
     pub(super) processes: Vec<process::Process>,
     pub(super) http: http::Http,
 }
@@ -67,6 +72,9 @@ pub(super) fn validate(
     let root_dir = Dir::open_ambient_dir(root, ambient_authority()).ok();
     // A list that grows leaves its old room behind, and most entries are functions.
     let mut runnable = Runnable { functions: Vec::with_capacity(index.entries.len()), ..Runnable::default() };
+    let libraries = libraries(index, expanded, root_dir.as_ref(), out);
+    let lua = lua::Lua::new(libraries, &expanded.environment, index, out);
+    runnable.libraries = lua.libraries();
     let mut parts = http::Parts::default();
     let mut commands = Vec::new();
     for number in index.in_id_order().collect::<Vec<_>>() {
@@ -84,12 +92,36 @@ pub(super) fn validate(
                 process.map(|process| runnable.processes.push(process)).is_some()
             }
             Role::Http => reader.http(sound_fields, number, &mut parts).is_some(),
-            _ => reader.function(sound_fields).map(|function| runnable.functions.push(function)).is_some(),
+            _ => {
+                let function = match entry.kind_name == kinds::lua::FUNCTION {
+                    true => reader.lua_function(sound_fields, &lua),
+                    false => reader.function(sound_fields),
+                };
+                function.map(|function| runnable.functions.push(function)).is_some()
+            }
         };
         index.failed[number] |= !sound;
     }
     runnable.http = parts.assemble(index, &runnable.functions, out);
     runnable
+}
+
+/// The libraries in Lua that are sound by themselves.
+fn libraries(index: &mut Index, expanded: &Expanded, root: Option<&Dir>, out: &mut Diagnostics) -> Vec<lua::Library> {
+    let mut found = Vec::new();
+    for number in index.in_id_order().collect::<Vec<_>>() {
+        let (Some(entry), Some(node)) = (index.entries.get(number), expanded.nodes.get(number)) else { continue };
+        if entry.kind.is_none_or(|kind| kind.role != Role::Library) {
+            continue;
+        }
+        let scope = Scope { id: Some(&entry.id), index: Some(index), ..Scope::of_file(&entry.file, out) };
+        let sound_fields = !index.failed[number];
+        let (directories, environment) = (&HashMap::new(), &expanded.environment);
+        let library = Reader { scope, entry, node, directories, root, environment }.library(sound_fields, number);
+        index.failed[number] |= library.is_none();
+        found.extend(library);
+    }
+    found
 }
 
 /// An `fs.directory` that is there.
@@ -138,7 +170,7 @@ impl<'a> Reader<'a> {
         let valid = spec.validate();
         self.sound(sound_fields, valid)?;
         let max_body_bytes = self.node.get("limits").and_then(|limits| limits.get("max_body_bytes")?.count());
-        Some(Function { spec, transport, max_body_bytes })
+        Some(Function { spec, transport, max_body_bytes, lua: None })
     }
 
     /// Gives up when there was any fault.

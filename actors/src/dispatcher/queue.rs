@@ -249,7 +249,8 @@ impl RunQueue {
         }
         for staff in staff.into_values() {
             if let Some(call) = &staff.call {
-                call.reply.send_after(staff.ran(call, now), Err(stopped()));
+                let message = "the function was stopped while it ran this call; it may have done a part of it";
+                call.reply.send_after(staff.ran(call, now), Err(CallError::new(ErrorKind::Unavailable, message)));
             }
         }
     }

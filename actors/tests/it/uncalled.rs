@@ -189,3 +189,37 @@ async fn first_calls_are_answered_while_the_runtime_ends() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_function_whose_dispatcher_drains_at_its_first_call_takes_calls_again() {
+    let metrics = metrics();
+    let runtime =
+        Gate::new().builder("uncalled-drain").function(lab("ur:add", "add", PoolSpec::lazy(1))).start().await.unwrap();
+    let mut call = Box::pin(runtime.call::<i32>("ur:add", (40, 2)));
+    assert!(futures::poll!(&mut call).is_pending());
+    dispatcher(&runtime, "ur:add").drain().unwrap();
+    if let Err(error) = call.await {
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    }
+    add_in_the_end(&runtime, "ur:add").await;
+    let labels = [("function", "ur:add"), ("actor", "dispatcher")];
+    assert_eq!(metrics.value("greenroom_restarts_total", &labels), 1.0);
+}
+
+#[tokio::test]
+async fn a_root_that_drains_during_a_first_call_starts_nothing_again() {
+    let metrics = metrics();
+    let runtime =
+        Gate::new().builder("uncalled-root").function(lab("uz:add", "add", PoolSpec::lazy(1))).start().await.unwrap();
+    let mut call = Box::pin(runtime.call::<i32>("uz:add", (40, 2)));
+    assert!(futures::poll!(&mut call).is_pending());
+    runtime.root().drain().unwrap();
+    if let Err(error) = call.await {
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    }
+    runtime.root().wait(None).await.unwrap();
+    for actor in ["dispatcher", "supervisor"] {
+        let restarts = metrics.value("greenroom_restarts_total", &[("function", "uz:add"), ("actor", actor)]);
+        assert_eq!(restarts, 0.0, "{actor}");
+    }
+}

@@ -16,7 +16,6 @@ use crate::registry::{
     kinds::http as kinds,
     path::FieldPath,
     raw::{Index, RawEntry},
-    shape::Role,
     validate::Function,
 };
 
@@ -252,27 +251,11 @@ impl<'a> Assembly<'a> {
         routes
     }
 
-    /// The function of an endpoint, unless its entry is at fault or is not served.
-    fn function(&mut self, endpoint: &Endpoint) -> Option<&'a Function> {
+    /// The function of an endpoint, unless its entry is at fault.
+    fn function(&self, endpoint: &Endpoint) -> Option<&'a Function> {
         let id = self.id(endpoint.function);
-        let functions = self.functions;
-        if let Ok(found) = functions.binary_search_by(|function| function.spec.id.cmp(id)) {
-            return functions.get(found);
-        }
-        let target = &self.index.entries[endpoint.function];
-        if target.kind.is_some_and(|kind| kind.role == Role::Unserved)
-            && let entry = &self.index.entries[endpoint.number]
-            && let Some(pair) = entry.node.pair("func")
-        {
-            Scope { id: Some(&entry.id), ..Scope::of_file(&entry.file, self.out) }
-                .warning(
-                    place(pair),
-                    FieldPath::Field(&FieldPath::Root, "func"),
-                    format!("this version does not serve {} entries yet", target.kind_name),
-                )
-                .label("so this endpoint does nothing");
-        }
-        None
+        let found = self.functions.binary_search_by(|function| function.spec.id.cmp(id)).ok()?;
+        self.functions.get(found)
     }
 
     fn clash(&mut self, endpoint: &Endpoint, prefix: &str, clash: Clash) {
