@@ -1,51 +1,49 @@
-//! Functions in Lua: what they may use of the runtime.
+//! Functions in Lua, from registries: what files may look like, and what they may use of the runtime.
 
 mod http;
 mod http_client;
 mod process;
 
-use std::sync::Arc;
-
-use greenroom::{
-    Runtime,
-    lua::{LuaFile, LuaFunction, MEMORY_BYTES, Module},
-    spec::{Code, FunctionSpec, Limits, PoolSpec},
-};
+use greenroom::{CallError, CallOptions, Runtime};
 use serde_json::Value;
 
-use crate::http::id;
+use crate::registry::Root;
 
-/// A function whose file uses modules, in the namespace `test`.
-pub fn function(name: &str, modules: &[Module], text: &str) -> LuaFunction {
-    let file = LuaFile {
-        name: format!("{name}.lua"),
-        text: text.into(),
-        modules: modules.iter().copied().collect(),
-        imports: Default::default(),
-    };
-    LuaFunction {
-        file: Arc::new(file),
-        method: "main".to_owned(),
-        network: Default::default(),
-        environment: Default::default(),
-        hosts: Default::default(),
-        reuse: 1,
-    }
+/// A registry with one function in Lua, `myns:f`, with this source and these further fields.
+pub fn lua(fields: &str, source: &str) -> Root {
+    Root::with(&entry("f", fields, source))
 }
 
-/// The same, ready for a runtime.
-pub fn spec(name: &str, function: LuaFunction) -> FunctionSpec {
-    FunctionSpec {
-        id: id(name),
-        code: Code::Language(Arc::new(function)),
-        pool: PoolSpec::lazy(8),
-        limits: Limits { max_memory_bytes: MEMORY_BYTES, ..Limits::default() },
-    }
+/// The same as YAML, with `entries:` before it.
+pub fn entry(name: &str, fields: &str, source: &str) -> String {
+    format!("entries:\n{}", item(name, fields, source))
 }
 
-/// What a function gives for arguments, or its error in words: `kind: message`.
-pub async fn call(runtime: &Runtime, name: &str, args: Value) -> Value {
+/// One more function.
+pub fn item(name: &str, fields: &str, source: &str) -> String {
+    let mut yaml = format!("  - name: {name}\n    kind: function.lua\n");
+    fields.lines().for_each(|line| yaml.push_str(&format!("    {}\n", line.trim_end())));
+    yaml.push_str("    source: |\n");
+    source.lines().for_each(|line| yaml.push_str(&format!("      {line}\n")));
+    yaml
+}
+
+/// A runtime of a registry, with a name of its own.
+pub async fn start(name: &str, root: &Root) -> Runtime {
+    let started = Runtime::builder().registry(root.path()).name(format!("lua-{name}")).guest_threads(2).start().await;
+    started.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What `myns:f` gives for arguments.
+pub async fn call(runtime: &Runtime, args: Value) -> Result<Value, CallError> {
     let Value::Array(args) = args else { panic!("arguments are a list") };
-    let result = runtime.call_json(&format!("test:{name}"), args, Default::default()).await;
-    result.unwrap_or_else(|error| Value::String(format!("{}: {error}", error.kind())))
+    let call = runtime.call_json("myns:f", args, CallOptions::default());
+    tokio::time::timeout(crate::http::PATIENCE, call).await.expect("every call is answered")
+}
+
+/// What the function with this source and these fields gives for arguments.
+pub async fn once(name: &str, fields: &str, source: &str, args: Value) -> Result<Value, CallError> {
+    let root = lua(fields, source);
+    let runtime = start(name, &root).await;
+    call(&runtime, args).await
 }

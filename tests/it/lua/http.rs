@@ -1,38 +1,56 @@
 //! Functions in Lua that handle the requests of endpoints: what they see of one, and what becomes of what they write.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use greenroom::{
     Runtime,
-    http::{Options, Servers},
-    lua::Module,
-    spec::Limits,
+    http::{Options, Servers, Serving},
 };
 use reqwest::{Response, StatusCode};
-use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+use serde_json::json;
 
-use super::{function, spec};
-use crate::http::{Backstage, PATIENCE, Stage, body, client, clients, endpoint, router, server};
+use super::{call, entry, start};
+use crate::{
+    http::{PATIENCE, body, client, clients},
+    registry::Root,
+};
 
-/// A file behind `/users/{id}` and all other paths. `name` is unique among the tests.
-async fn serve_with(name: &str, modules: &[Module], text: &str, limits: Limits) -> Stage {
-    let mut spec = spec("f", function("f", &[&[Module::Http], modules].concat(), text));
-    spec.limits = limits;
-    let runtime = Runtime::builder().name(name).function(spec).start().await.unwrap();
-    let mut routes = ["/users/{id}", "/files/{rest...}", "/small", "/{rest...}"].map(|path| endpoint("*", path, "f"));
-    routes[2].max_body_bytes = 4;
-    let spec = server(vec![router("", routes.into())]);
-    let servers = Servers::bind(&runtime, &[spec], &Options::default()).await.unwrap();
-    let address = servers.addresses()[0].1;
-    let backstage =
-        std::sync::Arc::new(Backstage { began: Semaphore::new(0), end: Semaphore::new(0), dropped: Semaphore::new(0) });
-    Stage { serving: servers.serve(), runtime, address, backstage }
+/// A function behind endpoints.
+struct Stage {
+    runtime: Runtime,
+    address: SocketAddr,
+    _serving: Serving,
+    _root: Root,
 }
 
-async fn serve(name: &str, text: &str) -> Stage {
-    serve_with(name, &[], text, Limits::default()).await
+impl Stage {
+    /// `name` is unique among the tests.
+    async fn new(name: &str, fields: &str, source: &str) -> Self {
+        let mut yaml = entry("f", fields, source);
+        for (at, path) in ["/users/{id}", "/{rest...}"].iter().enumerate() {
+            yaml.push_str(&format!(
+                "  - {{name: at{at}, kind: http.endpoint, method: \"*\", path: \"{path}\", func: f}}\n"
+            ));
+        }
+        let root = Root::with(&yaml);
+        let runtime = start(name, &root).await;
+        let options = Options { listen: Some("127.0.0.1:0".to_owned()), ..Options::default() };
+        let servers = Servers::bind(&runtime, runtime.registry().unwrap().servers(), &options).await.unwrap();
+        let address = servers.addresses()[0].1;
+        Self { runtime, address, _serving: servers.serve(), _root: root }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+}
+
+/// Has the module of the tests.
+const HTTP: &str = "modules: [http]";
+
+async fn serve(name: &str, source: &str) -> Stage {
+    Stage::new(name, HTTP, source).await
 }
 
 /// A body whose statements have `req` and `res`.
@@ -51,7 +69,7 @@ fn header<'r>(response: &'r Response, name: &str) -> &'r str {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_sees_all_of_its_request() {
     let stage = serve(
-        "lua-http-request",
+        "http-request",
         &with(
             "return {method = req:method(), path = req:path(), one = req:query('a'), none = req:query('zzz') == nil,
                query = req:query(), all = req:query_all('a'), header = req:header('X-One'), headers = req:headers(),
@@ -83,8 +101,9 @@ async fn a_function_sees_all_of_its_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_a_request_is_an_error_to_look_at() {
-    let stage = serve(
-        "lua-http-wrong",
+    let stage = Stage::new(
+        "http-wrong",
+        &format!("{HTTP}\nlimits: {{max_body_bytes: 4}}"),
         &with(
             "local _, query = req:query('a')
              local _, all = req:query_all('a')
@@ -94,12 +113,12 @@ async fn what_is_wrong_with_a_request_is_an_error_to_look_at() {
         ),
     )
     .await;
-    let seen = body(client().post(stage.url("/small?a=%FF")).body("{").send().await.unwrap()).await;
+    let seen = body(client().post(stage.url("/?a=%FF")).body("{").send().await.unwrap()).await;
     let not_text = "invalid: query: it is not UTF-8, once it is decoded";
     assert_eq!((&seen[0], &seen[1], &seen[3]), (&json!(not_text), &json!(not_text), &json!("{")));
     assert!(seen[2].as_str().unwrap().starts_with("invalid: the request's body is no JSON: "), "{seen}");
     let pieces = futures::stream::iter(["abc", "de"].map(Ok::<_, std::io::Error>));
-    let request = client().post(stage.url("/small")).body(reqwest::Body::wrap_stream(pieces));
+    let request = client().post(stage.url("/")).body(reqwest::Body::wrap_stream(pieces));
     let seen = body(request.send().await.unwrap()).await;
     let too_large = "invalid: the request's body is larger than the endpoint's limits.max_body_bytes";
     assert_eq!((&seen[2], &seen[3]), (&json!(too_large), &json!(too_large)));
@@ -108,23 +127,17 @@ async fn what_is_wrong_with_a_request_is_an_error_to_look_at() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_with_arguments_has_neither_request_nor_response() {
     let text = "local req, no_req = http.request() local res, no_res = http.response()
+                if req and req:param('id') then return 'served' end
                 return {req == nil, res == nil, no_req:kind(), no_res:kind(), tostring(no_req), ...}";
     // The instance has served a request before.
-    let mut reused = function("f", &[Module::Http], text);
-    reused.reuse = 100;
-    let runtime = Runtime::builder().name("lua-http-arguments").function(spec("f", reused)).start().await.unwrap();
-    let spec = server(vec![router("", vec![endpoint("*", "/", "f")])]);
-    let servers = Servers::bind(&runtime, &[spec], &Options::default()).await.unwrap();
-    let url = format!("http://{}/", servers.addresses()[0].1);
-    let _serving = servers.serve();
+    let stage =
+        Stage::new("http-arguments", &format!("{HTTP}\npool: {{type: lazy, max_size: 1, reuse: 100}}"), text).await;
     for _ in 0..2 {
-        let response = client().get(&url).send().await.unwrap();
-        assert_eq!(
-            (response.status(), &body(response).await["kind"]),
-            (StatusCode::INTERNAL_SERVER_ERROR, &json!("internal"))
-        );
-        let seen = super::call(&runtime, "f", json!([7])).await;
+        let response = get(&stage, "/").await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR, "`no_req` is nil there");
+        assert_eq!(get(&stage, "/users/7").await.status(), StatusCode::OK);
         let why = "not_found: there is no request: this call came by no endpoint, but with arguments";
+        let seen = call(&stage.runtime, json!([7])).await.unwrap();
         assert_eq!(seen, json!([true, true, "not_found", "not_found", why, 7]));
     }
 }
@@ -132,7 +145,7 @@ async fn a_call_with_arguments_has_neither_request_nor_response() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_is_as_the_function_sets_it() {
     let stage = serve(
-        "lua-http-response",
+        "http-response",
         &with(
             "res:set_status(http.STATUS.CREATED)
              res:set_header('X-A', 'gone') res:set_header('X-A', 'here') res:set_header('X-N', 7)
@@ -174,7 +187,7 @@ async fn a_response_is_as_the_function_sets_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_is_the_response() {
     let stage = serve(
-        "lua-http-result",
+        "http-result",
         "local results = {
            none = function() end,
            text = function() return 'hé' end,
@@ -215,20 +228,19 @@ async fn a_result_is_the_response() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_that_is_no_response_is_a_problem_that_says_why() {
-    let limits = Limits { max_result_bytes: 100, ..Limits::default() };
     let text = "local results = {
            status = {status = 99}, name = {status = 200, headers = {['a b'] = 'c'}},
            value = {status = 200, headers = {a = 'b\\n'}}, kind = {status = 200, headers = {a = true}},
            list = {status = 200, headers = {'a'}}, text = {status = 200, headers = 'a'},
            hop = {status = 200, headers = {connection = 'close'}}, length = {status = 200, headers = {['content-length'] = 7}},
-           value_of_none = {print}, large = ('x'):rep(101), errors = errors.new('not_found', 'no such user'),
+           inner = {a = {print}}, large = ('x'):rep(101), errors = errors.new('not_found', 'no such user'),
          }
          local name = http.request():path():sub(2)
          if name == 'errors' then return nil, results.errors end
          if name == 'raised' then error(errors.new('rate_limited', 'later')) end
          if name == 'uncaught' then local a = nil; a() end
          return results[name]";
-    let stage = serve_with("lua-http-problems", &[], text, limits).await;
+    let stage = Stage::new("http-problems", &format!("{HTTP}\nlimits: {{max_result_bytes: 100}}"), text).await;
     for (path, status, detail) in [
         ("status", 500, "the result is no response: `status` is 99, and must be 200 to 599"),
         ("name", 500, "the result is no response: `a b` is no name of a header"),
@@ -238,7 +250,7 @@ async fn a_result_that_is_no_response_is_a_problem_that_says_why() {
         ("text", 500, "`headers` is a string; write {name = \"value\"}"),
         ("hop", 500, "the header `connection` is about the connection, which is the server's business"),
         ("length", 500, "`content-length` is 7, and the body has 0 bytes"),
-        ("value_of_none", 500, "result[1]: a function cannot leave its function"),
+        ("inner", 500, "result.a[1]: a function cannot leave its function"),
         ("large", 500, "the result is larger than limits.max_result_bytes (100)"),
         ("errors", 404, "no such user"),
         ("raised", 503, "later"),
@@ -257,7 +269,7 @@ async fn a_result_that_is_no_response_is_a_problem_that_says_why() {
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_arguments_say_what_to_write() {
     let stage = serve(
-        "lua-http-arguments-wrong",
+        "http-arguments-wrong",
         &with(
             "local function why(f, ...) return tostring(select(2, pcall(f, ...))) end
              local found = {
@@ -301,7 +313,7 @@ async fn what_is_flushed_is_read_while_the_function_runs() {
          res:write(req:body())
          return {1}",
     );
-    let stage = serve("lua-http-flush", &text).await;
+    let stage = serve("http-flush", &text).await;
     for client in clients() {
         let (mut sender, receiver) = futures::channel::mpsc::channel::<Result<Bytes, std::io::Error>>(0);
         let request = client.post(stage.url("/")).body(reqwest::Body::wrap_stream(receiver));
@@ -322,8 +334,7 @@ async fn a_large_body_streams_as_fast_as_it_is_read() {
         "local piece = ('x'):rep(100000)
          for _ = 1, 1000 do assert(res:write(piece)) end",
     );
-    let limits = Limits { max_memory_bytes: 8 << 20, ..Limits::default() };
-    let stage = serve_with("lua-http-large", &[], &text, limits).await;
+    let stage = Stage::new("http-large", &format!("{HTTP}\nlimits: {{max_memory_bytes: 8388608}}"), &text).await;
     for client in clients() {
         let mut response = client.get(stage.url("/")).send().await.unwrap();
         assert_eq!(header(&response, "content-length"), "");
@@ -338,7 +349,7 @@ async fn a_large_body_streams_as_fast_as_it_is_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_goes_away_ends_its_call() {
     let text = with("res:write('x') res:flush() while true do res:write(('x'):rep(100000)) end");
-    let stage = serve("lua-http-gone", &text).await;
+    let stage = serve("http-gone", &text).await;
     for client in clients() {
         let mut response = client.get(stage.url("/")).send().await.unwrap();
         assert!(response.chunk().await.unwrap().is_some());
@@ -354,7 +365,7 @@ async fn a_client_that_goes_away_ends_its_call() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_after_the_head_breaks_the_response_off() {
-    let stage = serve("lua-http-broken", &with("res:write('one') res:flush() error('no more')")).await;
+    let stage = serve("http-broken", &with("res:write('one') res:flush() error('no more')")).await;
     for client in clients() {
         let response = client.get(stage.url("/")).send().await.unwrap();
         assert_eq!(response.status(), 200);
@@ -365,27 +376,20 @@ async fn a_failure_after_the_head_breaks_the_response_off() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_has_no_body_whatever_is_written() {
     let stage =
-        serve("lua-http-head", &with("res:write('abc') if req:path() == '/f' then res:flush() end res:write('d')"))
-            .await;
+        serve("http-head", &with("res:write('abc') if req:path() == '/f' then res:flush() end res:write('d')")).await;
     for (path, length) in [("/", "4"), ("/f", "")] {
         let response = client().head(stage.url(path)).send().await.unwrap();
         assert_eq!((response.status().as_u16(), header(&response, "content-length")), (200, length));
     }
     let none =
-        serve("lua-http-none", &with("res:set_status(204) res:flush() local ok, why = res:write('x') res:flush()"))
-            .await;
+        serve("http-none", &with("res:set_status(204) res:flush() local ok, why = res:write('x') res:flush()")).await;
     let response = get(&none, "/").await;
     assert_eq!((response.status().as_u16(), response.text().await.unwrap().as_str()), (204, ""));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_module_an_endpoint_sends_arguments() {
-    let runtime = Runtime::builder().name("lua-http-payload").function(spec("f", function("f", &[], "return {...}")));
-    let runtime = runtime.start().await.unwrap();
-    let spec = server(vec![router("", vec![endpoint("POST", "/", "f")])]);
-    let servers = Servers::bind(&runtime, &[spec], &Options::default()).await.unwrap();
-    let url = format!("http://{}/", servers.addresses()[0].1);
-    let _serving = servers.serve();
-    let seen: Value = body(client().post(&url).body("[1, \"a\"]").send().await.unwrap()).await;
+    let stage = Stage::new("http-payload", "", "return {...}").await;
+    let seen = body(client().post(stage.url("/")).body("[1, \"a\"]").send().await.unwrap()).await;
     assert_eq!(seen, json!([1, "a"]));
 }

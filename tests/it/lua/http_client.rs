@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use greenroom::{CallOptions, Context, Runtime, lua::Module, spec::Network};
+use greenroom::{CallOptions, Context, Runtime};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -10,7 +10,8 @@ use tokio::{
     sync::Mutex,
 };
 
-use super::{call, function, spec};
+use super::{call, lua, start};
+use crate::registry::Root;
 
 /// A server that answers every request with the same, and keeps what it was sent.
 struct Peer {
@@ -66,15 +67,17 @@ impl Peer {
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\nX-A: 1\r\nx-a: 2\r\nconnection: close\r\n\r\n{\"n\":[1]}";
 
 /// A runtime with a function that is given an address.
-async fn runtime(name: &str, allow: &[&str], text: &str) -> Runtime {
-    let mut sender = function("f", &[Module::HttpClient], &format!("local at = ...\n{text}"));
-    sender.network = Network { allow: allow.iter().map(|pattern| pattern.parse().unwrap()).collect() };
-    Runtime::builder().name(name).function(spec("f", sender)).start().await.unwrap()
+async fn runtime(name: &str, allow: &[&str], text: &str) -> (Runtime, Root) {
+    let fields = format!("modules: [http_client]\nnetwork: {{allow: {allow:?}}}");
+    let root = lua(&fields, &format!("local at = ...\n{text}"));
+    (start(name, &root).await, root)
 }
 
+/// What the function gives for the address of a peer, or its error in words.
 async fn run(name: &str, peer: &Peer, text: &str) -> Value {
-    let runtime = runtime(name, &["127.0.0.1:*"], text).await;
-    call(&runtime, "f", json!([peer.address.to_string()])).await
+    let (runtime, _root) = runtime(name, &["127.0.0.1:*"], text).await;
+    let result = call(&runtime, json!([peer.address.to_string()])).await;
+    result.unwrap_or_else(|error| Value::String(format!("{}: {error}", error.kind())))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,7 +86,7 @@ async fn a_response_has_status_headers_and_body() {
     let text = "local response, err = http_client.get('http://' .. at .. '/a?b=c')
                 return {response.status, response.headers['x-a'], response.body, response:json().n[1], err == nil,
                         tostring(select(2, pcall(response.json)))}";
-    let seen = run("lua-client-get", &peer, text).await;
+    let seen = run("client-get", &peer, text).await;
     assert_eq!(seen, json!([200, "1, 2", "{\"n\":[1]}", 1, true, "write `response:json()`, with a colon"]));
     let (head, body) = peer.heard().await;
     assert_eq!(head.lines().next(), Some("GET /a?b=c HTTP/1.1"));
@@ -96,11 +99,11 @@ async fn each_method_is_sent() {
     let peer = Peer::new("HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await;
     for method in ["get", "post", "put", "patch", "delete", "head"] {
         let text = format!("return assert(http_client.{method}('http://' .. at)).status");
-        assert_eq!(run(&format!("lua-client-{method}"), &peer, &text).await, json!(204));
+        assert_eq!(run(&format!("client-{method}"), &peer, &text).await, json!(204));
         assert!(peer.heard().await.0.starts_with(&format!("{} / HTTP/1.1", method.to_uppercase())));
     }
     let text = "return assert(http_client.request('PROPFIND', 'http://' .. at)).status";
-    assert_eq!(run("lua-client-request", &peer, text).await, json!(204));
+    assert_eq!(run("client-request", &peer, text).await, json!(204));
     assert!(peer.heard().await.0.starts_with("PROPFIND / HTTP/1.1"));
 }
 
@@ -109,31 +112,32 @@ async fn each_option_is_sent() {
     let peer = Peer::new(OK).await;
     let text = "http_client.post('http://' .. at .. '/p?a=1#x', {
                   headers = {['X-One'] = 1, many = {'a', 'b'}}, query = {b = 'é &', c = {1, true}}, body = 'text'})";
-    run("lua-client-options", &peer, text).await;
+    run("client-options", &peer, text).await;
     let (head, body) = peer.heard().await;
     assert_eq!(head.lines().next(), Some("POST /p?a=1&b=%C3%A9+%26&c=1&c=true HTTP/1.1"));
     for line in ["x-one: 1", "many: a", "many: b", "content-length: 4"] {
         assert!(head.lines().any(|found| found == line), "{line}: {head}");
     }
     assert_eq!(body, "text");
-    run("lua-client-json", &peer, "http_client.post('http://' .. at, {json = {a = {1}}})").await;
+    run("client-json", &peer, "http_client.post('http://' .. at, {json = {a = {1}}})").await;
     let (head, body) = peer.heard().await;
     assert!(head.contains("content-type: application/json"), "{head}");
     assert_eq!(body, r#"{"a":[1]}"#);
     let text = "http_client.post('http://' .. at, {json = 1, headers = {['Content-Type'] = 'a/b'}})";
-    run("lua-client-typed", &peer, text).await;
+    run("client-typed", &peer, text).await;
     assert!(peer.heard().await.0.contains("content-type: a/b"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_belongs_to_the_trace_of_its_call() {
     let peer = Peer::new(OK).await;
-    let runtime = runtime("lua-client-trace", &["127.0.0.1:*"], "return http_client.get('http://' .. at).status").await;
+    let (runtime, _root) =
+        runtime("client-trace", &["127.0.0.1:*"], "return http_client.get('http://' .. at).status").await;
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let context = Context { traceparent: Some(traceparent.to_owned()), ..Context::default() };
     let options = CallOptions::default().with_context(context);
     let args = vec![json!(peer.address.to_string())];
-    assert_eq!(runtime.call_json("test:f", args, options).await.unwrap(), json!(200));
+    assert_eq!(runtime.call_json("myns:f", args, options).await.unwrap(), json!(200));
     let (head, _) = peer.heard().await;
     assert!(head.contains("traceparent: 00-0af7651916cd43dd8448eb211c80319c-"), "{head}");
 }
@@ -144,7 +148,7 @@ async fn what_is_not_listed_is_refused_with_what_to_add() {
     let port = peer.address.port();
     let text = "local response, err = http_client.get(at) return {response == nil, err:kind(), err:message()}";
     let other = format!("127.0.0.1:{}", port.wrapping_sub(1).max(1));
-    let runtime = runtime("lua-client-refused", &[&other, "localhost:1"], text).await;
+    let (runtime, _root) = runtime("client-refused", &[&other, "localhost:1"], text).await;
     for (url, message) in [
         (
             format!("http://127.0.0.1:{port}/"),
@@ -155,7 +159,7 @@ async fn what_is_not_listed_is_refused_with_what_to_add() {
             "secrets.example is not listed; add `secrets.example:443` to network.allow".to_owned(),
         ),
     ] {
-        let seen = call(&runtime, "f", json!([url])).await;
+        let seen = call(&runtime, json!([url])).await.unwrap();
         assert_eq!(seen, json!([true, "permission_denied", message]));
     }
     assert!(peer.heard.lock().await.is_empty());
@@ -180,12 +184,12 @@ async fn a_failure_is_an_error_with_a_kind() {
         ("nobody", &nobody, "nil", format!("unavailable: no response of `{free}`: connection refused")),
         ("short", &short, "nil", format!("unavailable: no response of `{}`: ", short.address)),
     ] {
-        let seen = run(&format!("lua-client-fails-{name}"), peer, &text.replace("OPTIONS", options)).await;
+        let seen = run(&format!("client-fails-{name}"), peer, &text.replace("OPTIONS", options)).await;
         assert!(seen.as_str().unwrap().starts_with(&expected), "{seen}");
     }
-    let seen = run("lua-client-size-fits", &peer, &text.replace("OPTIONS", "{max_body_bytes = 9}")).await;
+    let seen = run("client-size-fits", &peer, &text.replace("OPTIONS", "{max_body_bytes = 9}")).await;
     assert_eq!(seen, json!(200));
-    assert_eq!(run("lua-client-redirect", &moved, &text.replace("OPTIONS", "nil")).await, json!(302));
+    assert_eq!(run("client-redirect", &moved, &text.replace("OPTIONS", "nil")).await, json!(302));
     assert_eq!(moved.heard.lock().await.len(), 1, "a redirect is not followed");
 }
 
@@ -193,10 +197,10 @@ async fn a_failure_is_an_error_with_a_kind() {
 async fn the_deadline_of_the_call_ends_its_request() {
     let silent = Peer::new("").await;
     let text = "return pcall(http_client.get, 'http://' .. at)";
-    let runtime = runtime("lua-client-deadline", &["127.0.0.1:*"], text).await;
+    let (runtime, _root) = runtime("client-deadline", &["127.0.0.1:*"], text).await;
     let options = CallOptions::timeout(Duration::from_millis(50));
     let args = vec![json!(silent.address.to_string())];
-    let error = runtime.call_json("test:f", args, options).await.unwrap_err();
+    let error = runtime.call_json("myns:f", args, options).await.unwrap_err();
     assert_eq!(error.kind().name(), "timeout");
 }
 
@@ -214,7 +218,7 @@ async fn what_is_no_request_is_refused() {
           why('GET', url, {json = print}), why('GET', url, {timeout = 'soon'}), why('GET', url, {max_body_bytes = -1}),
           why('GET', url, {retries = 3}),
         }";
-    let seen = run("lua-client-wrong", &peer, text).await;
+    let seen = run("client-wrong", &peer, text).await;
     for (at, words) in [
         "`ftp://a/` is no URL to send requests to; write `https://…` or `http://…`",
         "`/path` is no URL to send requests to",

@@ -1,16 +1,18 @@
 //! `process`: programs that functions in Lua spawn, hear of and kill.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use greenroom::{
     CallOptions, Runtime,
-    lua::Module,
     spec::{Capability, Limits, ProcessSpec, Source, Transport, WasiSpec, WasmSpec},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{call, function, spec};
-use crate::http::id;
+use super::{call, entry};
+use crate::{
+    http::PATIENCE,
+    registry::{Root, id},
+};
 
 /// A program of preview 1.
 fn program(name: &str, body: &str) -> ProcessSpec {
@@ -32,7 +34,7 @@ fn program(name: &str, body: &str) -> ProcessSpec {
         reuse: 1,
         transport: Transport::Payload,
     };
-    ProcessSpec { id: id(name), code, limits: Limits::default() }
+    ProcessSpec { id: id(&format!("myns:{name}")), code, limits: Limits::default() }
 }
 
 /// Exits with the sum of all bytes of its arguments and the zeros behind them, which tells how many there are and what.
@@ -48,18 +50,23 @@ const SUM: &str = "
     (br $next)))
   (call $exit (i32.rem_u (local.get $sum) (i32.const 126)))";
 
-async fn runtime(name: &str, text: &str) -> Runtime {
-    let mut spawner = function("f", &[Module::Process, Module::Time], text);
-    spawner.hosts = Arc::new(["test:host".to_owned()].into());
-    spawner.reuse = 100;
+async fn runtime(name: &str, text: &str) -> (Runtime, Root) {
+    let fields = "modules: [process, time]\npool: {type: lazy, max_size: 8, reuse: 100}";
+    let root = Root::with(&format!("{}  - {{name: host, kind: process.host}}\n", entry("f", fields, text)));
     let programs = [
         program("seven", "(call $exit (i32.const 7))"),
         program("trap", "(unreachable)"),
         program("forever", "(loop $again (br $again))"),
         program("sum", SUM),
     ];
-    let builder = programs.into_iter().fold(Runtime::builder().name(name), |builder, program| builder.process(program));
-    builder.function(spec("f", spawner)).start().await.unwrap()
+    let builder = Runtime::builder().name(format!("lua-process-{name}")).registry(root.path()).guest_threads(2);
+    let builder = programs.into_iter().fold(builder, |builder, program| builder.process(program));
+    (builder.start().await.unwrap(), root)
+}
+
+async fn once(name: &str, text: &str) -> Value {
+    let (runtime, _root) = runtime(name, text).await;
+    call(&runtime, json!([])).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,7 +75,7 @@ async fn a_call_hears_how_its_processes_ended() {
       local events = process.events()
       assert(events == process.events(), 'it is always the same')
       local seven = assert(process.spawn_monitored('seven'))
-      local trap = assert(process.spawn_monitored('test:trap'))
+      local trap = assert(process.spawn_monitored('myns:trap'))
       local found = {}
       for _ = 1, 2 do
         local event, ok = process.events():receive()
@@ -77,10 +84,10 @@ async fn a_call_hears_how_its_processes_ended() {
         found[name] = {event.result.value or 'none', event.result.error and event.result.error:kind() or 'none'}
       end
       return found";
-    let runtime = runtime("lua-process-exits", text).await;
+    let (runtime, _root) = runtime("exits", text).await;
     // An instance that has run a call before has forgotten its processes.
     for _ in 0..2 {
-        let seen = call(&runtime, "f", json!([])).await;
+        let seen = call(&runtime, json!([])).await.unwrap();
         assert_eq!(seen, json!({"seven": [7, "none"], "trap": ["none", "internal"]}));
     }
 }
@@ -91,10 +98,10 @@ async fn a_call_hears_of_its_own_processes_alone() {
       if ... == 'spawn' then return assert(process.spawn_monitored('seven')) end
       local result = channel.select{process.events():case_receive(), time.after(50):case_receive()}
       return result.index";
-    let runtime = runtime("lua-process-own", text).await;
+    let (runtime, _root) = runtime("own", text).await;
     for _ in 0..2 {
-        call(&runtime, "f", json!(["spawn"])).await;
-        assert_eq!(call(&runtime, "f", json!(["listen"])).await, json!(2));
+        call(&runtime, json!(["spawn"])).await.unwrap();
+        assert_eq!(call(&runtime, json!(["listen"])).await.unwrap(), json!(2));
     }
 }
 
@@ -107,12 +114,12 @@ async fn a_program_gets_the_arguments_but_not_its_host() {
         assert(event.from == pid)
         return event.result.value
       end
-      local none, host, other = code(), code('test:host'), code('test:hosts')
+      local none, host, other = code(), code('myns:host'), code('myns:hosts')
       assert(none == host and host ~= other, 'a host is no argument')
-      assert(code('a', 7, true, 0.5) == code('test:host', 'a', '7', 'true', '0.5'))
-      assert(code('test:host', 'test:host') ~= none, 'only the first is a host')
+      assert(code('a', 7, true, 0.5) == code('myns:host', 'a', '7', 'true', '0.5'))
+      assert(code('myns:host', 'myns:host') ~= none, 'only the first is a host')
       return 'right'";
-    assert_eq!(call(&runtime("lua-process-arguments", text).await, "f", json!([])).await, json!("right"));
+    assert_eq!(once("arguments", text).await, json!("right"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,7 +130,7 @@ async fn a_process_can_be_killed_by_the_call_that_spawned_it() {
       local event = process.events():receive()
       local killed, err = process.kill('nobody')
       return {event.result.error:kind(), killed == nil, tostring(err)}";
-    let seen = call(&runtime("lua-process-kill", text).await, "f", json!([])).await;
+    let seen = once("kill", text).await;
     let unknown = "not_found: `nobody` is the pid of no process that this call has spawned";
     assert_eq!(seen, json!(["canceled", true, unknown]));
 }
@@ -134,17 +141,17 @@ async fn a_process_outlives_its_call_and_the_deadline_of_that() {
       assert(process.spawn_monitored('forever'))
       if ... then time.sleep('1h') end
       return true";
-    let runtime = runtime("lua-process-outlives", text).await;
+    let (runtime, _root) = runtime("outlives", text).await;
     let free = runtime.instances_available();
-    assert_eq!(call(&runtime, "f", json!([])).await, json!(true));
-    let timeout = CallOptions::timeout(std::time::Duration::from_millis(50));
-    assert!(runtime.call_json("test:f", vec![json!(true)], timeout).await.is_err());
+    assert_eq!(call(&runtime, json!([])).await.unwrap(), json!(true));
+    let timeout = CallOptions::timeout(Duration::from_millis(50));
+    assert!(runtime.call_json("myns:f", vec![json!(true)], timeout).await.is_err());
     let both = async {
         while runtime.instances_available() > free - 2 {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(crate::http::PATIENCE, both).await.expect("both run on");
+    tokio::time::timeout(PATIENCE, both).await.expect("both run on");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,9 +162,9 @@ async fn what_cannot_be_spawned_is_an_error() {
       for _ = 1, 1000 do process.kill(assert(process.spawn_monitored('seven'))) end
       found[4] = why('seven')
       return found";
-    let seen = call(&runtime("lua-process-errors", text).await, "f", json!([])).await;
+    let seen = once("errors", text).await;
     let expected = json!([
-        "not_found: there is no process `test:nobody`",
+        "not_found: there is no process `myns:nobody`",
         "invalid: args[0] is a table; a program's arguments are strings, numbers and booleans",
         "invalid: args[0] is a string that is not UTF-8; a program's arguments are strings, numbers and booleans",
         "permission_denied: this call has spawned 1000 processes, and spawns no more",
