@@ -44,7 +44,7 @@ pub use admin::{
 pub use connection::{CONNECTIONS_MAX, HEAD_BYTES_MAX, HEADERS_MAX, STREAMS_MAX};
 pub(crate) use endpoint::{
     PathParams, Takes, check,
-    query::pairs as query_pairs,
+    query::{Pairs as QueryPairs, pairs as query_pairs},
     response::{InvalidResponse, final_status, has_no_content, header, whole},
 };
 pub use greenroom_actors::{BodyError, HttpBody as Body};

@@ -40,10 +40,3 @@ pub async fn call(runtime: &Runtime, args: Value) -> Result<Value, CallError> {
     let call = runtime.call_json("myns:f", args, CallOptions::default());
     tokio::time::timeout(crate::http::PATIENCE, call).await.expect("every call is answered")
 }
-
-/// What the function with this source and these fields gives for arguments.
-pub async fn once(name: &str, fields: &str, source: &str, args: Value) -> Result<Value, CallError> {
-    let root = lua(fields, source);
-    let runtime = start(name, &root).await;
-    call(&runtime, args).await
-}

@@ -41,6 +41,16 @@ impl Stage {
         Self { runtime, address, _serving: servers.serve(), _root: root }
     }
 
+    /// Waits until there are so many calls.
+    async fn until(&self, are_so_many: impl Fn(usize) -> bool) {
+        let waiting = async {
+            while !are_so_many(self.runtime.tree().await.functions[0].calls) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("calls end");
+    }
+
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -335,6 +345,7 @@ async fn a_large_body_streams_as_fast_as_it_is_read() {
          for _ = 1, 1000 do assert(res:write(piece)) end",
     );
     let stage = Stage::new("http-large", &format!("{HTTP}\nlimits: {{max_memory_bytes: 8388608}}"), &text).await;
+    let unread = get(&stage, "/").await;
     for client in clients() {
         let mut response = client.get(stage.url("/")).send().await.unwrap();
         assert_eq!(header(&response, "content-length"), "");
@@ -344,6 +355,9 @@ async fn a_large_body_streams_as_fast_as_it_is_read() {
         }
         assert_eq!(length, 100_000_000);
     }
+    stage.until(|calls| calls < 2).await;
+    assert_eq!(stage.runtime.tree().await.functions[0].calls, 1, "whoever writes waits for whoever reads");
+    drop(unread);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -355,21 +369,19 @@ async fn a_client_that_goes_away_ends_its_call() {
         assert!(response.chunk().await.unwrap().is_some());
         drop((response, client));
     }
-    let free = async {
-        while stage.runtime.tree().await.functions[0].calls > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, free).await.expect("nobody works for a client that is gone");
+    stage.until(|calls| calls == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_after_the_head_breaks_the_response_off() {
-    let stage = serve("http-broken", &with("res:write('one') res:flush() error('no more')")).await;
+    let stage = serve("http-broken", &with("res:write('one') res:flush() req:body() error('no more')")).await;
     for client in clients() {
-        let response = client.get(stage.url("/")).send().await.unwrap();
-        assert_eq!(response.status(), 200);
-        assert!(response.bytes().await.is_err(), "half a response is none");
+        let (sender, receiver) = futures::channel::mpsc::channel::<Result<Bytes, std::io::Error>>(0);
+        let request = client.post(stage.url("/")).body(reqwest::Body::wrap_stream(receiver));
+        let mut response = request.send().await.unwrap();
+        assert_eq!((response.status().as_u16(), response.chunk().await.unwrap().unwrap()), (200, "one".into()));
+        drop(sender);
+        assert!(response.chunk().await.is_err(), "half a response is none");
     }
 }
 

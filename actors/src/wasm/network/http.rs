@@ -25,10 +25,11 @@ use wasmtime_wasi_http::{
 };
 
 use super::{
+    super::host::GuestState,
     NoAddress, StoreNetwork,
     policy::{Answers, Refusal},
 };
-use crate::{call::Context, wasm::host::GuestState};
+use crate::call::Context;
 
 mod body;
 

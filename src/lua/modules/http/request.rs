@@ -1,6 +1,6 @@
 //! The request as Lua sees it.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use greenroom_actors::{CallError, ErrorKind};
@@ -12,7 +12,7 @@ use mlua::{Lua, LuaString, Table, UserData, UserDataMethods, Value};
 
 use super::{Exchange, outcome};
 use crate::{
-    http::{Client, PathParams, query_pairs},
+    http::{Client, PathParams, QueryPairs, query_pairs},
     lua::value,
 };
 
@@ -32,7 +32,7 @@ impl Request {
         Some(joined.into())
     }
 
-    fn query(&self) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, CallError> {
+    fn query(&self) -> Result<QueryPairs<'_>, CallError> {
         let query = self.0.head.uri.query().unwrap_or_default();
         query_pairs(query).map_err(|error| CallError::new(ErrorKind::Invalid, error.to_string()))
     }
