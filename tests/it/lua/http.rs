@@ -153,6 +153,24 @@ async fn a_call_with_arguments_has_neither_request_nor_response() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_was_kept_is_over_with_its_call() {
+    let text = "
+      local kept
+      return {main = function()
+        if not kept then kept = {http.request(), http.response()} return 'first' end
+        local found = {}
+        for _, name in ipairs{'body', 'body_json'} do found[#found + 1] = tostring(select(2, kept[1][name](kept[1]))) end
+        for _, name in ipairs{'write', 'flush'} do found[#found + 1] = tostring(select(2, kept[2][name](kept[2], ''))) end
+        found[5] = kept[1]:method()
+        return found
+      end}";
+    let stage = Stage::new("http-kept", &format!("{HTTP}\npool: {{type: lazy, max_size: 1, reuse: 100}}"), text).await;
+    assert_eq!(client().post(stage.url("/")).body("1").send().await.unwrap().text().await.unwrap(), "first");
+    let over = "invalid: the call that this request was of has ended";
+    assert_eq!(body(get(&stage, "/").await).await, json!([over, over, over, over, "POST"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_response_is_as_the_function_sets_it() {
     let stage = serve(
         "http-response",

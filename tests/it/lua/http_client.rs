@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use greenroom::{CallOptions, Context, Runtime};
+use greenroom_actors::wasm::REQUESTS_MAX;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -202,6 +203,24 @@ async fn the_deadline_of_the_call_ends_its_request() {
     let args = vec![json!(silent.address.to_string())];
     let error = runtime.call_json("myns:f", args, options).await.unwrap_err();
     assert_eq!(error.kind().name(), "timeout");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_has_so_many_requests_at_once_and_no_more() {
+    let (silent, peer) = (Peer::new("").await, Peer::new(OK).await);
+    let text = format!(
+        "for _ = 1, {REQUESTS_MAX} do coroutine.spawn(http_client.get, 'http://{}') end
+         time.sleep(1)
+         return tostring(select(2, http_client.get('http://' .. at)))",
+        silent.address,
+    );
+    let root =
+        lua("modules: [http_client, time]\nnetwork: {allow: [\"127.0.0.1:*\"]}", &format!("local at = ...\n{text}"));
+    let runtime = start("client-many", &root).await;
+    let seen = call(&runtime, json!([peer.address.to_string()])).await.unwrap();
+    assert_eq!(seen, json!(format!("unavailable: no response of `{}`: connection limit reached", peer.address)));
+    // Those of that call went with it.
+    assert_eq!(run("client-many-later", &peer, "return http_client.get('http://' .. at).status").await, json!(200));
 }
 
 #[tokio::test(flavor = "multi_thread")]

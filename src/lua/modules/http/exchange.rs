@@ -163,13 +163,16 @@ impl Exchange {
             responder.ended();
         }
         outgoing.sender = None;
+        // An instance may serve more calls, and its file may have kept the request.
+        if let Ok(mut incoming) = self.body.try_lock() {
+            *incoming = Incoming::Read(Err(ended()));
+        }
     }
 }
 
 impl Outgoing {
     fn ongoing(&mut self) -> Result<&mut Responder, CallError> {
-        let over = || CallError::new(ErrorKind::Invalid, "the call that this response is of has ended");
-        self.responder.as_mut().ok_or_else(over)
+        self.responder.as_mut().ok_or_else(ended)
     }
 
     /// The response, whose head can still be changed.
@@ -232,6 +235,10 @@ impl Outgoing {
 /// A result that looks like a response and is none.
 pub(super) fn no_response(error: InvalidResponse) -> CallError {
     CallError::new(ErrorKind::Internal, format!("the result is no response: {error}"))
+}
+
+fn ended() -> CallError {
+    CallError::new(ErrorKind::Invalid, "the call that this request was of has ended")
 }
 
 fn unread() -> CallError {
