@@ -7,7 +7,7 @@ use greenroom_actors::wasm::REQUESTS_MAX;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     sync::Mutex,
 };
 
@@ -100,7 +100,7 @@ async fn each_method_is_sent() {
     let peer = Peer::new("HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await;
     for method in ["get", "post", "put", "patch", "delete", "head"] {
         let text = format!("return assert(http_client.{method}('http://' .. at)).status");
-        assert_eq!(run(&format!("client-{method}"), &peer, &text).await, json!(204));
+        assert_eq!(run(&format!("client-by-{method}"), &peer, &text).await, json!(204));
         assert!(peer.heard().await.0.starts_with(&format!("{} / HTTP/1.1", method.to_uppercase())));
     }
     let text = "return assert(http_client.request('PROPFIND', 'http://' .. at)).status";
@@ -172,7 +172,10 @@ async fn a_failure_is_an_error_with_a_kind() {
     let short = Peer::new("HTTP/1.1 200 OK\r\ncontent-length: 9\r\nconnection: close\r\n\r\nabc").await;
     let moved = Peer::new("HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
     let text = "local got, err = http_client.get('http://' .. at, OPTIONS) return got and got.status or tostring(err)";
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Bound, so that nobody else is there, and not listening.
+    let unheard = TcpSocket::new_v4().unwrap();
+    unheard.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let free = unheard.local_addr().unwrap();
     let nobody = Peer { address: free, heard: Arc::default() };
     for (name, peer, options, expected) in [
         ("time", &silent, "{timeout = 10}", format!("timeout: `{}` gave no whole response in 10 ms", silent.address)),
@@ -209,8 +212,13 @@ async fn the_deadline_of_the_call_ends_its_request() {
 async fn a_call_has_so_many_requests_at_once_and_no_more() {
     let (silent, peer) = (Peer::new("").await, Peer::new(OK).await);
     let text = format!(
-        "for _ = 1, {REQUESTS_MAX} do coroutine.spawn(http_client.get, 'http://{}') end
-         time.sleep(1)
+        "local begun = channel.new({REQUESTS_MAX})
+         local function ask()
+           begun:send(true)
+           http_client.get('http://{}')
+         end
+         for _ = 1, {REQUESTS_MAX} do coroutine.spawn(ask) end
+         for _ = 1, {REQUESTS_MAX} do begun:receive() end
          return tostring(select(2, http_client.get('http://' .. at)))",
         silent.address,
     );

@@ -6,13 +6,11 @@ use greenroom::{
     CallOptions, Runtime,
     spec::{Capability, Limits, ProcessSpec, Source, Transport, WasiSpec, WasmSpec},
 };
+use greenroom_actors::ProcessOptions;
 use serde_json::{Value, json};
 
 use super::{call, entry};
-use crate::{
-    http::PATIENCE,
-    registry::{Root, id},
-};
+use crate::registry::{Root, id};
 
 /// A program of preview 1.
 fn program(name: &str, body: &str) -> ProcessSpec {
@@ -146,12 +144,11 @@ async fn a_process_outlives_its_call_and_the_deadline_of_that() {
     assert_eq!(call(&runtime, json!([])).await.unwrap(), json!(true));
     let timeout = CallOptions::timeout(Duration::from_millis(50));
     assert!(runtime.call_json("myns:f", vec![json!(true)], timeout).await.is_err());
-    let both = async {
-        while runtime.instances_available() > free - 2 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, both).await.expect("both run on");
+    // A process with a deadline of its own has it later than that of the call.
+    let limited = ProcessOptions { timeout: Some(Duration::from_millis(500)), ..ProcessOptions::default() };
+    let exit = runtime.spawn("myns:forever", limited).unwrap().exited().await;
+    assert_eq!(exit.result.unwrap_err().kind().name(), "timeout");
+    assert_eq!(runtime.instances_available(), free - 2, "both run on");
 }
 
 #[tokio::test(flavor = "multi_thread")]
