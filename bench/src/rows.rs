@@ -6,6 +6,7 @@ mod extism;
 pub mod functions;
 mod http;
 pub mod loops;
+mod lua;
 mod one_caller;
 pub mod scale;
 
@@ -90,6 +91,7 @@ pub fn all() -> Vec<Box<dyn Row>> {
         functions::rows(),
         scale::rows(),
         loops::rows(),
+        lua::rows(),
         adaptive::rows(),
     ];
     families.into_iter().flatten().collect()

@@ -34,9 +34,9 @@ if [ ${#toolchains[@]} = 0 ]; then toolchains=(c); fi
 # Which registries hold a copy of which guest.
 copies() {
   case $1 in
-    compute) echo compute document/entries document/again document/fields funcs http-routes ;;
+    compute) echo compute document/entries document/again document/fields document/lua funcs http-routes ;;
     greet) echo document/entries http-greet http-routes ;;
-    mapper) echo pipeline document/entries ;;
+    mapper) echo pipeline lua-pipeline document/entries document/lua ;;
     sleep_test) echo sleep document/entries ;;
     files) echo env-and-mounts document/fields ;;
     stress) echo limits ;;

@@ -26,8 +26,11 @@ const CAPACITY_MAX: usize = 1 << 20;
 pub(super) enum Item {
     Value(Value),
     /// What the host made, as a value once there is somebody who receives it.
-    Made(Box<dyn FnOnce(&Lua) -> mlua::Result<Value> + Send>),
+    Made(Make),
 }
+
+/// Makes a value.
+type Make = Box<dyn FnOnce(&Lua) -> mlua::Result<Value> + Send>;
 
 impl Item {
     fn open(self, lua: &Lua) -> mlua::Result<Value> {

@@ -122,7 +122,43 @@ globals.collectgarbage = function(what)
   error("collectgarbage takes `collect` and `count`", 2)
 end
 
-globals.debug = { traceback = traceback }
+local function capture(raised)
+  return { raised, traceback("", 2) }
+end
+
+-- A handler runs once what raised is left: within, nothing could interrupt it. The frames are kept for it.
+local caught
+
+local function handled(before, ...)
+  caught = before
+  return false, select(2, ...)
+end
+
+local function attempted(handler, ok, ...)
+  if ok then
+    return true, ...
+  end
+  local raised, before = ..., caught
+  -- A lack of memory comes as it is.
+  if type(raised) ~= "table" then
+    return false, raised
+  end
+  caught = raised[2]
+  return handled(before, pcall(handler, raised[1]))
+end
+
+globals.xpcall = function(f, handler, ...)
+  return attempted(handler, xpcall(f, capture, ...))
+end
+
+globals.debug = {
+  traceback = function(message, level)
+    if caught and level == nil and (message == nil or type(message) == "string") then
+      return (message and message .. "\n" or "") .. caught:gsub("^%s+", "")
+    end
+    return traceback(message, (level or 1) + 1)
+  end,
+}
 
 globals.print = function(...)
   local words = pack(...)
@@ -141,9 +177,7 @@ end
 
 -- Runs a function as its host does: what it raises comes with a traceback.
 local function guard(f, ...)
-  return xpcall(f, function(raised)
-    return { raised, traceback("", 2) }
-  end, ...)
+  return xpcall(f, capture, ...)
 end
 
 local function has_functions(t)

@@ -85,12 +85,21 @@ impl LuaFile {
     }
 }
 
-/// Compiles a file and all that it imports.
-pub(super) fn compile(file: &LuaFile) -> Result<Arc<Chunk>, PrepareError> {
+/// Compiles a file and all that it imports, each once.
+pub(super) fn compile(file: &Arc<LuaFile>) -> Result<Arc<Chunk>, PrepareError> {
+    with_imports(file, &mut Vec::new())
+}
+
+fn with_imports(file: &Arc<LuaFile>, done: &mut Vec<(Arc<LuaFile>, Arc<Chunk>)>) -> Result<Arc<Chunk>, PrepareError> {
+    if let Some((_, chunk)) = done.iter().find(|(known, _)| Arc::ptr_eq(known, file)) {
+        return Ok(Arc::clone(chunk));
+    }
     let code = bytecode(file)?;
-    let imports = file.imports.iter().map(|(alias, file)| Ok((alias.clone(), compile(file)?)));
+    let imports = file.imports.iter().map(|(alias, file)| Ok((alias.clone(), with_imports(file, done)?)));
     let imports = imports.collect::<Result<_, PrepareError>>()?;
-    Ok(Arc::new(Chunk { name: file.name.clone(), code, modules: file.modules.clone(), imports }))
+    let chunk = Arc::new(Chunk { name: file.name.clone(), code, modules: file.modules.clone(), imports });
+    done.push((Arc::clone(file), Arc::clone(&chunk)));
+    Ok(chunk)
 }
 
 fn bytecode(file: &LuaFile) -> Result<Vec<u8>, PrepareError> {

@@ -327,8 +327,9 @@ fn record<'a, T: 'a>(
     let table = lua.create_table()?;
     let mut is_empty = true;
     for (name, value) in fields {
-        is_empty = false;
-        table.raw_set(name, convert(value)?)?;
+        let value = convert(value)?;
+        is_empty &= value.is_nil();
+        table.raw_set(name, value)?;
     }
     if is_empty {
         mark_object(lua, &table)?;

@@ -187,3 +187,25 @@ fn the_endpoint_of_the_snippets_belongs_to_the_default_server() {
     assert!(entry.file.ends_with("myns/greet.yaml"), "{entry:?}");
     assert_eq!(entry.summary, "POST /api/greet → greet_wasm, on 127.0.0.1:8080");
 }
+
+#[tokio::test]
+async fn the_snippets_of_lua_run_unchanged_and_have_what_the_document_says() {
+    let copy = Copy::new();
+    let runtime = start(&copy, "document/lua", "document-lua").await;
+    for name in ["myns:call_compute", "myns:call_pipeline"] {
+        assert_eq!(runtime.call::<Value>(name, ()).await.unwrap(), Value::Null, "{name} returns nothing");
+    }
+    // The same code, which tells what it found.
+    for (file, told) in [("compute", "return { result, err }"), ("pipeline", "return { transformed, active, err }")] {
+        let path = copy.root("document/lua").join(format!("myns/{file}.lua"));
+        let snippet = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, snippet + told).unwrap();
+    }
+    let runtime = start(&copy, "document/lua", "document-lua-told").await;
+    assert_eq!(runtime.call::<Value>("myns:call_compute", ()).await.unwrap(), json!([42]));
+    let [transformed, active]: [Vec<Value>; 2] = runtime.call("myns:call_pipeline", ()).await.unwrap();
+    let displays: Vec<_> = transformed.iter().map(|user| user["display"].as_str().unwrap()).collect();
+    assert_eq!(displays, ["Alice [admin, dev]", "Bob [user]", "Carol [dev]"]);
+    let names: Vec<_> = active.iter().map(|user| user["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["Alice", "Carol"]);
+}

@@ -21,13 +21,14 @@ use crate::{
 };
 
 /// Every registry among the examples, below their folder.
-const ROOTS: [&str; 18] = [
+const ROOTS: [&str; 20] = [
     "answer",
     "commands",
     "compute",
     "document/again",
     "document/entries",
     "document/fields",
+    "document/lua",
     "env-and-mounts",
     "funcs",
     "http-greet",
@@ -35,6 +36,7 @@ const ROOTS: [&str; 18] = [
     "http-routes",
     "http-static",
     "limits",
+    "lua-pipeline",
     "network",
     "pipeline",
     "rust",
@@ -189,6 +191,7 @@ every_readme! {
     the_commands_of_http_static_do_what_its_readme_says: "http-static",
     the_commands_of_javascript_do_what_its_readme_says: "javascript",
     the_commands_of_limits_do_what_its_readme_says: "limits",
+    the_commands_of_lua_pipeline_do_what_its_readme_says: "lua-pipeline",
     the_commands_of_network_do_what_its_readme_says: "network",
     the_commands_of_pipeline_do_what_its_readme_says: "pipeline",
     the_commands_of_python_do_what_its_readme_says: "python",

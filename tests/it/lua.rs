@@ -1,8 +1,17 @@
 //! Functions in Lua, from registries: what files may look like, and what they may use of the runtime.
 
+mod channels;
+mod checked;
+mod deadlines;
+mod errors;
+mod files;
+mod funcs;
 mod http;
 mod http_client;
+mod modules;
 mod process;
+mod sandbox;
+mod values;
 
 use greenroom::{CallError, CallOptions, Runtime};
 use serde_json::Value;
@@ -39,4 +48,11 @@ pub async fn call(runtime: &Runtime, args: Value) -> Result<Value, CallError> {
     let Value::Array(args) = args else { panic!("arguments are a list") };
     let call = runtime.call_json("myns:f", args, CallOptions::default());
     tokio::time::timeout(crate::http::PATIENCE, call).await.expect("every call is answered")
+}
+
+/// What the function with this source and these fields gives for arguments.
+pub async fn once(name: &str, fields: &str, source: &str, args: Value) -> Result<Value, CallError> {
+    let root = lua(fields, source);
+    let runtime = start(name, &root).await;
+    call(&runtime, args).await
 }

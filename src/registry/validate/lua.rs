@@ -100,12 +100,8 @@ fn finish(
         cycle.push(id.clone());
         return Err(cycle);
     }
-    let Some(Library { number: _, mut file, imports }) = raw.remove(id).map(|library| {
-        way.push(id.clone());
-        library
-    }) else {
-        return Ok(None);
-    };
+    let Some(Library { mut file, imports, .. }) = raw.remove(id) else { return Ok(None) };
+    way.push(id.clone());
     for (alias, import) in imports {
         match finish(&import, raw, done, way)? {
             Some(imported) => drop(file.imports.insert(alias, imported)),

@@ -1,0 +1,138 @@
+//! Lua that does not end by itself: deadlines, callers that leave, memory, and threads that are shared.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use greenroom::{CallOptions, ErrorKind};
+use serde_json::json;
+
+use super::{call, entry, item, lua, once, start};
+use crate::registry::Root;
+
+/// Loops that never end, in places of all sorts.
+const ENDLESS: [(&str, &str); 9] = [
+    ("loop", "while true do end"),
+    ("pcall", "while true do pcall(function() while true do end end) end"),
+    ("coroutine", "coroutine.wrap(function() while true do end end)()"),
+    ("sort", "table.sort({3, 2, 1}, function() while true do end end)"),
+    ("gsub", "local _ = ('x'):gsub('x', function() while true do pcall(function() while true do end end) end end)"),
+    ("metamethod", "local t = setmetatable({}, { __index = function() while true do end end }) return t.x"),
+    ("close", "local t <close> = setmetatable({}, { __close = function() while true do end end })"),
+    ("error", "xpcall(error, function() while true do end end)"),
+    (
+        "handler",
+        "table.sort({3, 2, 1}, function() local f = function() while true do end end while true do xpcall(f, f) end end)",
+    ),
+];
+
+#[tokio::test]
+async fn what_never_ends_is_stopped_by_its_deadline_and_the_next_call_runs() {
+    for (at, endless) in ENDLESS {
+        let yaml = entry(
+            "f",
+            "limits: {max_execution_ms: 50}\npool: {type: static, size: 1}",
+            &format!("if ... then\n  do {endless} end\nend\nreturn 'well'"),
+        );
+        let runtime = start(&format!("endless-{at}"), &Root::with(&yaml)).await;
+        let error = call(&runtime, json!([true])).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{at}: {error}");
+        assert!(error.message().contains("limits.max_execution_ms (50 ms)"), "{at}: {error}");
+        assert_eq!(call(&runtime, json!([])).await.unwrap(), json!("well"), "{at}");
+    }
+}
+
+#[tokio::test]
+async fn what_sleeps_is_stopped_by_its_deadline() {
+    for (at, source) in [
+        ("sleep", "time.sleep('1h')"),
+        ("receive", "channel.new():receive()"),
+        ("call", "funcs.call('g')"),
+        ("spawned", "coroutine.spawn(function() time.sleep('1h') end) channel.new():receive()"),
+    ] {
+        let yaml = entry("f", "limits: {max_execution_ms: 50}\nmodules: [time, funcs]", source)
+            + &item("g", "modules: [time]", "time.sleep('1h')");
+        let runtime = start(&format!("asleep-{at}"), &Root::with(&yaml)).await;
+        assert_eq!(call(&runtime, json!([])).await.unwrap_err().kind(), ErrorKind::Timeout, "{at}");
+        while runtime.tree().await.functions.iter().any(|function| function.calls > 0) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_ends_an_endless_loop() {
+    let root = lua("pool: {type: static, size: 1}", "while ... do end\nreturn 'next'");
+    let runtime = start("leaves", &root).await;
+    for _ in 0..3 {
+        let options = CallOptions::timeout(Duration::from_millis(20));
+        let error = runtime.call_json("myns:f", vec![json!(true)], options).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+    }
+    assert_eq!(call(&runtime, json!([])).await.unwrap(), json!("next"));
+}
+
+#[tokio::test]
+async fn endless_loops_share_their_threads_with_other_functions() {
+    let yaml = entry("f", "", "return 'well'") + &item("loops", "pool: {max_size: 8}", "while true do end");
+    let runtime = start("share", &Root::with(&yaml)).await;
+    let loops: Vec<_> = (0..8)
+        .map(|_| {
+            let runtime = runtime.clone();
+            tokio::spawn(async move { runtime.call_json("myns:loops", vec![], CallOptions::default()).await })
+        })
+        .collect();
+    for _ in 0..20 {
+        assert_eq!(call(&runtime, json!([])).await.unwrap(), json!("well"));
+    }
+    loops.iter().for_each(|task| task.abort());
+}
+
+#[tokio::test]
+async fn memory_is_bounded_and_what_needs_more_fails_alone() {
+    let eats = "local t = {}\nfor i = 1, 1e9 do t[i] = ('x'):rep(1000) .. i end";
+    for (at, fields, max) in [("default", "", 67108864), ("set", "limits: {max_memory_bytes: 2097152}", 2097152)] {
+        let error = once(&format!("memory-{at}"), fields, eats, json!([])).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
+        let expected = format!("the function needs more memory than limits.max_memory_bytes ({max})");
+        assert_eq!(error.message(), expected);
+    }
+    let fits = "local t = {}\nfor i = 1, 8 do t[i] = ('x'):rep(1000000) .. i end\nreturn #t";
+    assert_eq!(once("memory-fits", "", fits, json!([])).await.unwrap(), json!(8));
+    let caught = "return pcall(string.rep, 'x', 1 << 40)";
+    assert_eq!(once("memory-caught", "", caught, json!([])).await.unwrap(), json!(false));
+}
+
+#[tokio::test]
+async fn results_are_bounded() {
+    let fields = "limits: {max_result_bytes: 100}";
+    assert_eq!(once("result-fits", fields, "return ('x'):rep(90)", json!([])).await.unwrap(), json!("x".repeat(90)));
+    let error = once("result-large", fields, "return { ('x'):rep(50), ('x'):rep(50) }", json!([])).await.unwrap_err();
+    assert!(error.message().contains("limits.max_result_bytes (100)"), "{error}");
+}
+
+#[tokio::test]
+async fn ten_thousand_calls_sleep_at_once_on_two_threads() {
+    const CALLS: usize = 10_000;
+    let fields = "modules: [time]\npool: {max_size: 10000}";
+    let root = lua(fields, "time.sleep(1)\ntime.sleep('1h')\nreturn 1");
+    let runtime = start("sleepers", &root).await;
+    let threads = || std::fs::read_dir("/proc/self/task").map(Iterator::count).unwrap_or_default();
+    let before = threads();
+    let calls = join_all((0..CALLS).map(|_| runtime.call_json("myns:f", vec![], CallOptions::default())));
+    let mut calls = Box::pin(calls);
+    let all_asleep = async {
+        loop {
+            let running = runtime.tree().await.functions[0].pool.as_ref().map_or(0, |pool| pool.workers.len());
+            if running == CALLS {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        _ = &mut calls => panic!("they sleep for an hour"),
+        waited = tokio::time::timeout(Duration::from_secs(300), all_asleep) => waited.expect("all run at once"),
+    }
+    // Other tests of this process come and go, with some threads each.
+    assert!(threads() < before + 200, "{} threads, {before} before", threads());
+}
