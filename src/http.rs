@@ -42,7 +42,11 @@ pub use admin::{
     ADMIN_BODY_BYTES_MAX, ADMIN_CALLS_MAX, ADMIN_CONNECTIONS_MAX, Admin, AdminOptions, AdminToken, InvalidToken,
 };
 pub use connection::{CONNECTIONS_MAX, HEAD_BYTES_MAX, HEADERS_MAX, STREAMS_MAX};
-pub(crate) use endpoint::{Takes, check};
+pub(crate) use endpoint::{
+    PathParams, Takes, check,
+    query::{Pairs as QueryPairs, pairs as query_pairs},
+    response::{InvalidResponse, final_status, has_no_content, header, whole},
+};
 pub use greenroom_actors::{BodyError, HttpBody as Body};
 pub use identity::{Client, REQUEST_ID_BYTES_MAX, SPAN_TARGET};
 pub(crate) use metrics::describe;

@@ -34,7 +34,9 @@ pub use engine::{Engine, EngineError, EngineOptions};
 pub use error::{PrepareError, PrepareWarning};
 pub use host::{GuestState, HostInterface, Link};
 pub use instance::WasmFunction;
-pub use network::{NetworkOptions, REQUESTS_MAX, Resolver, SOCKETS_MAX, SystemResolver, TrustedRoots};
+pub use network::{
+    HttpClient, NetworkOptions, REQUESTS_MAX, RESPONSE_BYTES_MAX, Resolver, SOCKETS_MAX, SystemResolver, TrustedRoots,
+};
 pub use pipe::{Stdin, Stdio, Stdout};
 pub use prepare::Prepared;
 pub use stdio::{GuestLog, LINE_BYTES_MAX, LINES_PER_SECOND_MAX};

@@ -3,9 +3,9 @@
 mod content;
 mod mapped;
 pub(super) mod payload;
-mod query;
+pub(super) mod query;
 mod request;
-mod response;
+pub(super) mod response;
 
 use std::{fmt, sync::Arc};
 
@@ -37,6 +37,10 @@ enum Way {
     /// The body is a JSON array of arguments.
     Payload,
 }
+
+/// The parameters of an endpoint's path, decoded: an extension of requests that functions handle themselves.
+#[derive(Debug, Clone)]
+pub(crate) struct PathParams(pub(crate) Arc<[(String, String)]>);
 
 /// What a function takes.
 pub(crate) enum Takes {
@@ -99,7 +103,7 @@ impl Endpoint {
     /// body ends with an error of type `http_body_util::LengthLimitError` when it is larger than allowed.
     pub(super) async fn answer(
         &self,
-        request: Request<Body>,
+        mut request: Request<Body>,
         params: Vec<(String, String)>,
         context: Context,
     ) -> Result<Response<Body>, Problem> {
@@ -109,6 +113,9 @@ impl Endpoint {
         let options = CallOptions::default().with_context(context);
         match &self.way {
             Way::Native => {
+                if !params.is_empty() {
+                    request.extensions_mut().insert(PathParams(params.into()));
+                }
                 let response = self.runtime.handle(id, scheme(&request), request, options).await?;
                 Ok(response.map(BodyExt::boxed_unsync))
             }

@@ -4,7 +4,7 @@ use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Instant};
 
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use greenroom_actors::{
-    Answer, CallError, Context, ErrorKind, Payload, WeakRuntime,
+    Answer, CallError, Context, ErrorKind, HttpRequest, Payload, WeakRuntime,
     executor::{Executor, Instance},
     spec::{FunctionId, Limits},
     wasm::GuestLog,
@@ -15,7 +15,7 @@ use serde_json::Value as Json;
 use super::{
     LuaFunction, Module,
     error::{known, plain, uncaught},
-    modules::{Current, Host},
+    modules::{Current, Exchange, Host},
     source::Chunk,
     value,
     vm::{Spawned, Vm},
@@ -43,6 +43,8 @@ impl LuaExecutor {
             runtime: runtime.clone(),
             environment: Arc::clone(&function.environment),
             log: GuestLog::new(id),
+            client: runtime.engine().http_client(id, &function.network),
+            hosts: Arc::clone(&function.hosts),
         };
         Self {
             chunk,
@@ -91,9 +93,8 @@ impl Instance for LuaInstance {
             self.vm.lua.set_app_data(Current(Arc::clone(context)));
             match args {
                 Payload::Json(args) => self.answer(&args).await.map(Answer::Json),
-                Payload::Vals(_) | Payload::Http(_) => {
-                    Err(CallError::new(ErrorKind::Invalid, "this function takes JSON arguments"))
-                }
+                Payload::Http(request) => self.respond(*request).await.map(|()| Answer::Http),
+                Payload::Vals(_) => Err(CallError::new(ErrorKind::Invalid, "this function takes JSON arguments")),
             }
         })
     }
@@ -109,12 +110,7 @@ impl LuaInstance {
         let lua = &self.vm.lua;
         let args = args.iter().map(|arg| value::from_json(lua, arg)).collect::<mlua::Result<MultiValue>>();
         let args = args.map_err(|error| self.failed(&error))?;
-        let mut results = self.call(args).await?.into_iter();
-        let (result, error) = (results.next().unwrap_or(Value::Nil), results.next().unwrap_or(Value::Nil));
-        if result.is_nil() && !error.is_nil() {
-            // `return nil, err`, as functions that fail do.
-            return Err(uncaught(&error, ""));
-        }
+        let result = returned(self.call(args).await?)?;
         let json = value::to_json(lua, &result, "result")?;
         let max = self.limits.max_result_bytes;
         match size(&json) > max {
@@ -124,6 +120,20 @@ impl LuaInstance {
             }
             false => Ok(json),
         }
+    }
+
+    /// Calls the function, which handles the request.
+    async fn respond(&self, request: HttpRequest) -> Result<(), CallError> {
+        let lua = &self.vm.lua;
+        let exchange = Exchange::open(request);
+        lua.set_app_data(Arc::clone(&exchange));
+        let done = match self.call(MultiValue::new()).await.and_then(returned) {
+            Ok(result) => exchange.finish(lua, &result, self.limits.max_result_bytes).await,
+            Err(error) => Err(error),
+        };
+        exchange.close(done.is_ok());
+        lua.remove_app_data::<Arc<Exchange>>();
+        done
     }
 
     /// Runs the function in a coroutine, and those that it spawns beside it, until the function has ended.
@@ -183,6 +193,13 @@ impl LuaInstance {
             format!("the function needs more memory than limits.max_memory_bytes ({max})"),
         )
     }
+}
+
+/// What a function returned, which may be `nil, err`, as functions that fail do.
+fn returned(results: MultiValue) -> Result<Value, CallError> {
+    let mut results = results.into_iter();
+    let (result, error) = (results.next().unwrap_or(Value::Nil), results.next().unwrap_or(Value::Nil));
+    if result.is_nil() && !error.is_nil() { Err(uncaught(&error, "")) } else { Ok(result) }
 }
 
 /// The size of a value in bytes, about as JSON text.

@@ -3,15 +3,23 @@
 mod env;
 mod errors;
 pub(super) mod funcs;
+mod http;
+mod http_client;
 mod json;
 pub(super) mod logger;
+mod process;
 mod time;
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
 
-use greenroom_actors::{CallError, Context, ErrorKind, WeakRuntime, spec::FunctionId, wasm::GuestLog};
+use greenroom_actors::{
+    CallError, Context, ErrorKind, WeakRuntime,
+    spec::FunctionId,
+    wasm::{GuestLog, HttpClient},
+};
 use mlua::{Lua, Value};
 
+pub(super) use self::http::Exchange;
 use super::{channel, error::LuaError, vm::Loader};
 use crate::registry::Environment;
 
@@ -100,6 +108,10 @@ pub(super) struct Host {
     pub(super) runtime: WeakRuntime,
     pub(super) environment: Arc<Environment>,
     pub(super) log: GuestLog,
+    /// What reaches what the entry lists.
+    pub(super) client: HttpClient,
+    /// Entries that may stand as a process's host.
+    pub(super) hosts: Arc<BTreeSet<String>>,
 }
 
 /// The call that a VM runs.
@@ -140,7 +152,9 @@ pub(super) fn get(lua: &Lua, module: Module) -> mlua::Result<Value> {
         Module::Json => json::module(lua)?,
         Module::Logger => logger::module(lua)?,
         Module::Time => time::module(lua)?,
-        Module::Http | Module::HttpClient | Module::Process => lua.create_table().map(Value::Table)?,
+        Module::Http => http::module(lua)?,
+        Module::HttpClient => http_client::module(lua)?,
+        Module::Process => process::module(lua)?,
     };
     if let Some(loader) = lua.app_data_ref::<Loader>() {
         loader.modules.borrow_mut().push((module, made.clone()));

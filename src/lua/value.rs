@@ -16,7 +16,7 @@ use greenroom_actors::{
     wasmtime::component::Val,
 };
 
-use super::error::LuaError;
+use super::error::{LuaError, known, plain};
 
 /// How deep tables may hold tables.
 const DEPTH_MAX: usize = 128;
@@ -26,7 +26,8 @@ pub(super) fn null() -> Value {
     Value::LightUserData(LightUserData(std::ptr::null_mut()))
 }
 
-fn is_null(value: &Value) -> bool {
+/// Nothing, wherever it stands.
+pub(super) fn is_null(value: &Value) -> bool {
     matches!(value, Value::Nil) || matches!(value, Value::LightUserData(data) if data.0.is_null())
 }
 
@@ -232,6 +233,13 @@ pub(super) fn from_json(lua: &Lua, json: &Json) -> mlua::Result<Value> {
             record(lua, fields, |value| from_json(lua, value))?
         }
     })
+}
+
+/// JSON text as a Lua value. `what` names it in errors.
+pub(super) fn parse_json(lua: &Lua, text: &[u8], what: &str) -> Result<Value, CallError> {
+    let invalid = |why: String| CallError::new(ErrorKind::Invalid, format!("{what} is no JSON: {why}"));
+    let json = serde_json::from_slice(text).map_err(|error| invalid(error.to_string()))?;
+    from_json(lua, &json).map_err(|error| known(&error).unwrap_or_else(|| invalid(plain(&error))))
 }
 
 /// The result of a WebAssembly function as a Lua value.

@@ -6,7 +6,10 @@ mod deadlines;
 mod errors;
 mod files;
 mod funcs;
+mod http;
+mod http_client;
 mod modules;
+mod process;
 mod sandbox;
 mod values;
 

@@ -18,13 +18,13 @@ use super::{
     host::{GuestState, HostInterface},
     limits::TABLE_ELEMENTS_MAX,
     link,
-    network::{NetworkOptions, SharedNetwork},
+    network::{HttpClient, NetworkOptions, SharedNetwork},
     survey::Surveys,
     ticker::Ticker,
 };
 use crate::{
     call::Functions,
-    spec::{Capabilities, Limits, Transport},
+    spec::{Capabilities, FunctionId, Limits, Network, Transport},
 };
 
 /// Memory maps that one live instance takes, at most, of what `vm.max_map_count` allows a process.
@@ -205,6 +205,11 @@ impl Engine {
         let making = thread::Builder::new().name("greenroom-engine".to_owned());
         making.spawn(move || early.for_profile(Profile::usual()).map(drop))?;
         Ok(engine)
+    }
+
+    /// What a function of another language sends HTTP requests with, to what its entry's `network.allow` lists.
+    pub fn http_client(&self, function: &FunctionId, network: &Network) -> HttpClient {
+        HttpClient::new(function, network, Arc::clone(&self.0.network))
     }
 
     /// Instances that may live at once, over all functions: the option, lowered to what the system allows.

@@ -241,7 +241,12 @@ impl GuestWorld {
             functions: engine.functions().cloned(),
             open_files: Arc::clone(engine.open_files()),
             log: Arc::new(GuestLog::new(function)),
-            network: Arc::new(FunctionNetwork::new(function, &wasi.network, Arc::clone(engine.network()))),
+            network: Arc::new(FunctionNetwork::new(
+                function,
+                &wasi.network,
+                Arc::clone(engine.network()),
+                "wasi.network.allow",
+            )),
             uses_wasi: AtomicBool::new(false),
         }
     }

@@ -1,9 +1,10 @@
 //! The network as guests see it: what of it they may reach, looked up and connected to without blocking their thread.
 //!
 //! `address` and `policy` decide and do no I/O; `resolve` and `tls` are what all functions share; `sockets` and `http` are
-//! the two ways in, which `link` adds to linkers.
+//! the two ways in, which `link` adds to linkers; `client` is that of other languages.
 
 mod address;
+mod client;
 mod http;
 mod log;
 mod policy;
@@ -20,6 +21,7 @@ use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 use wasmtime_wasi::sockets::SocketAddrUse;
 
+pub use client::{HttpClient, RESPONSE_BYTES_MAX};
 pub use http::REQUESTS_MAX;
 pub(super) use http::{Outgoing, link_error_codes};
 pub use resolve::{Resolver, SystemResolver};
@@ -74,11 +76,17 @@ pub(super) struct FunctionNetwork {
 }
 
 impl FunctionNetwork {
-    pub(super) fn new(function: &FunctionId, network: &Network, shared: Arc<SharedNetwork>) -> Self {
+    /// `field` is where the entry lists what may be reached.
+    pub(super) fn new(
+        function: &FunctionId,
+        network: &Network,
+        shared: Arc<SharedNetwork>,
+        field: &'static str,
+    ) -> Self {
         Self {
             shared,
             policy: Policy::new(network),
-            log: RefusalLog::new(function),
+            log: RefusalLog::new(function, field),
             lookups: Semaphore::new(LOOKUPS_MAX),
         }
     }
@@ -137,12 +145,12 @@ impl StoreNetwork {
     fn resolve<'a>(&'a self, name: &'a str, port: Option<u16>) -> BoxFuture<'a, Result<Vec<IpAddr>, NoAddress>> {
         Box::pin(async move {
             let Self { function, .. } = self;
-            let refuse = |refusal: &Refusal, error: NoAddress| {
-                function.log.refused(refusal);
-                Err(error)
+            let refuse = |refusal: Refusal| {
+                function.log.refused(&refusal);
+                Err(NoAddress::Refused(refusal))
             };
             if !function.policy.name(name, port) {
-                return refuse(&Refusal::Name { name: name.to_owned(), port }, NoAddress::NameRefused);
+                return refuse(Refusal::Name { name: name.to_owned(), port });
             }
             let found = function.lookup(name).await.map_err(NoAddress::Unresolvable)?;
             let mut refused = None;
@@ -154,7 +162,7 @@ impl StoreNetwork {
                 }
             }
             match refused {
-                Some(refusal) if reachable.is_empty() => refuse(&refusal, NoAddress::AddressRefused),
+                Some(refusal) if reachable.is_empty() => refuse(refusal),
                 _ if reachable.is_empty() => {
                     Err(NoAddress::Unresolvable(std::io::Error::other("the name has no address")))
                 }
@@ -167,10 +175,8 @@ impl StoreNetwork {
 /// Why a name leads nowhere.
 #[derive(Debug)]
 enum NoAddress {
-    /// No pattern allows the name.
-    NameRefused,
-    /// No pattern allows any of its addresses.
-    AddressRefused,
+    /// No pattern allows the name, or any of its addresses.
+    Refused(Refusal),
     /// Nobody knows it.
     Unresolvable(std::io::Error),
 }
@@ -199,7 +205,7 @@ mod tests {
         let allow = ["api.example.com:443", "*.example.org:8000-8100"].map(|text| text.parse().unwrap()).to_vec();
         let options = NetworkOptions { resolver: Arc::new(Everywhere), roots: TrustedRoots::default() };
         let shared = Arc::new(SharedNetwork::new(options));
-        let function = Arc::new(FunctionNetwork::new(&"app:f".parse().unwrap(), &Network { allow }, shared));
+        let function = Arc::new(FunctionNetwork::new(&"app:f".parse().unwrap(), &Network { allow }, shared, "allow"));
         let (store, other) = (StoreNetwork::new(&function), StoreNetwork::new(&function));
         let connects = |store: &StoreNetwork, address: &str| {
             store.allows(address.parse::<SocketAddr>().unwrap(), SocketAddrUse::TcpConnect)
@@ -226,6 +232,6 @@ mod tests {
             assert!(!store.allows("8.8.8.8:53".parse().unwrap(), purpose));
         }
         let name = futures::executor::block_on(store.resolve("api.example.com", Some(80)));
-        assert!(matches!(name, Err(NoAddress::NameRefused)));
+        assert!(matches!(name, Err(NoAddress::Refused(Refusal::Name { .. }))));
     }
 }

@@ -54,7 +54,7 @@ impl Mapped {
         path: &[(String, String)],
     ) -> Result<Vec<Val>, Problem> {
         let (head, body) = request.into_parts();
-        let query = query::pairs(head.uri.query().unwrap_or_default())?;
+        let query = query::pairs(head.uri.query().unwrap_or_default()).map_err(invalid)?;
         let mut args = Vec::with_capacity(self.params.len());
         for (at, (name, ty)) in self.params.iter().enumerate() {
             args.push(if self.is_request(at) { None } else { of_url(name, ty, path, &query)? });

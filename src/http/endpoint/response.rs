@@ -26,7 +26,7 @@ const HOP_BY_HOP: [HeaderName; 7] = [
 
 /// Why a result is no response.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum InvalidResponse {
+pub(crate) enum InvalidResponse {
     #[error("`status` is {0}, and must be 200 to 599")]
     Status(i128),
     #[error("`{0}` is no name of a header")]
@@ -157,51 +157,81 @@ fn status(fields: &[(String, Val)]) -> Result<Option<StatusCode>, InvalidRespons
         Val::U64(number) => number.into(),
         _ => return Ok(None),
     };
-    // Interim responses are the server's business, and there are no classes beyond the fifth.
+    final_status(number).map(Some)
+}
+
+/// The status of a response.
+///
+/// # Errors
+/// Interim responses are the server's business, and there are no classes beyond the fifth.
+pub(crate) fn final_status(number: i128) -> Result<StatusCode, InvalidResponse> {
     match u16::try_from(number).ok().filter(|number| (200..600).contains(number)).map(StatusCode::from_u16) {
-        Some(Ok(status)) => Ok(Some(status)),
+        Some(Ok(status)) => Ok(status),
         _ => Err(InvalidResponse::Status(number)),
     }
+}
+
+/// A header that a function gives its response.
+///
+/// # Errors
+/// Why there is no such header, or why it is not the function's business.
+pub(crate) fn header(name: &[u8], value: Bytes) -> Result<(HeaderName, HeaderValue), InvalidResponse> {
+    let name = HeaderName::from_bytes(name)
+        .map_err(|_| InvalidResponse::HeaderName(String::from_utf8_lossy(name).into_owned()))?;
+    if HOP_BY_HOP.contains(&name) {
+        return Err(InvalidResponse::HopByHop(name));
+    }
+    let value = HeaderValue::from_maybe_shared(value).map_err(|_| InvalidResponse::HeaderValue(name.clone()))?;
+    Ok((name, value))
+}
+
+/// Whether responses of this status have no content, whatever the function says.
+pub(crate) fn has_no_content(status: StatusCode) -> bool {
+    [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
+}
+
+/// A response whose parts are known, with the media type of its content where the headers have none.
+///
+/// # Errors
+/// When the headers say another length than the content has.
+pub(crate) fn whole(
+    status: StatusCode,
+    mut headers: HeaderMap,
+    content: Option<(&'static str, Bytes)>,
+) -> Result<Response<Body>, InvalidResponse> {
+    let (kind, bytes) = content.map_or((None, Bytes::new()), |(kind, bytes)| (Some(kind), bytes));
+    // The server says it itself; here it can only be wrong.
+    let is_wrong = |said: &&HeaderValue| said.as_bytes().trim_ascii() != bytes.len().to_string().as_bytes();
+    if let Some(said) = headers.get_all(CONTENT_LENGTH).iter().find(is_wrong) {
+        return Err(InvalidResponse::Length(String::from_utf8_lossy(said.as_bytes()).into_owned(), bytes.len()));
+    }
+    headers.remove(CONTENT_LENGTH);
+    if let Some(kind) = kind {
+        headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(kind));
+    }
+    let mut response = Response::new(if has_no_content(status) { Body::default() } else { full(bytes) });
+    (*response.status_mut(), *response.headers_mut()) = (status, headers);
+    Ok(response)
 }
 
 /// A response that the function composed.
 fn composed(fields: &[(String, Val)], ty: &WitType) -> Result<Response<Body>, InvalidResponse> {
     let val = |name: &str| fields.iter().find(|(known, _)| known == name).map(|(_, val)| val);
     let types = response_fields(ty).unwrap_or_default();
-    let content = content(val("body"), field_type(types, "body"));
-    let (kind, bytes) = content.map_or((None, Bytes::new()), |(kind, bytes)| (Some(kind), bytes));
-    let mut response = Response::new(Body::default());
-    *response.status_mut() = status(fields)?.unwrap_or(StatusCode::OK);
-    add_headers(response.headers_mut(), val("headers"), bytes.len())?;
-    if let Some(kind) = kind {
-        response.headers_mut().entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(kind));
-    }
-    // These have no content, whatever the function says.
-    if ![StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::NOT_MODIFIED].contains(&response.status()) {
-        *response.body_mut() = full(bytes);
-    }
-    Ok(response)
+    let mut headers = HeaderMap::new();
+    add_headers(&mut headers, val("headers"))?;
+    whole(status(fields)?.unwrap_or(StatusCode::OK), headers, content(val("body"), field_type(types, "body")))
 }
 
-fn add_headers(headers: &mut HeaderMap, val: Option<&Val>, length: usize) -> Result<(), InvalidResponse> {
+fn add_headers(headers: &mut HeaderMap, val: Option<&Val>) -> Result<(), InvalidResponse> {
     let mut add = |name: &Val, value: &Val| {
         let (Val::String(name), Some(value)) = (name, raw(value)) else { return Ok(()) };
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| InvalidResponse::HeaderName(name.clone()))?;
-        if HOP_BY_HOP.contains(&name) {
-            return Err(InvalidResponse::HopByHop(name));
-        }
-        if name == CONTENT_LENGTH {
-            // The server says it itself; here it can only be wrong.
-            let said = String::from_utf8_lossy(&value);
-            let is = said.trim() == length.to_string();
-            return if is { Ok(()) } else { Err(InvalidResponse::Length(said.into_owned(), length)) };
-        }
-        let value = HeaderValue::from_maybe_shared(value).map_err(|_| InvalidResponse::HeaderValue(name.clone()))?;
+        let (name, value) = header(name.as_bytes(), value)?;
         headers.append(name, value);
         Ok(())
     };
     match val {
-        Some(Val::Option(Some(some))) => return add_headers(headers, Some(some), length),
+        Some(Val::Option(Some(some))) => return add_headers(headers, Some(some)),
         Some(Val::List(items)) => items.iter().try_for_each(|item| match item {
             Val::Tuple(pair) => match pair.as_slice() {
                 [name, value] => add(name, value),

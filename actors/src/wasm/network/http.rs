@@ -4,7 +4,7 @@
 
 use std::{error::Error as _, io, net::IpAddr, sync::Arc, time::Duration};
 
-use http::{HeaderName, HeaderValue, Request, Response, Uri, uri::Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, uri::Scheme};
 use http_body_util::BodyExt;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -24,8 +24,12 @@ use wasmtime_wasi_http::{
     p3::bindings::http::types::ErrorCode as P3ErrorCode,
 };
 
-use super::{NoAddress, StoreNetwork, policy::Answers};
-use crate::wasm::host::GuestState;
+use super::{
+    super::host::GuestState,
+    NoAddress, StoreNetwork,
+    policy::{Answers, Refusal},
+};
+use crate::call::Context;
 
 mod body;
 
@@ -52,13 +56,50 @@ const CHUNKS_MAX: usize = 7;
 pub(in super::super) struct Outgoing {
     pub(in super::super) network: Arc<StoreNetwork>,
     /// That of the call that runs: requests carry its trace, unless the guest gives them one.
-    pub(in super::super) context: Option<Arc<crate::call::Context>>,
+    pub(in super::super) context: Option<Arc<Context>>,
 }
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-type Done = Box<dyn Future<Output = Result<(), Error>> + Send>;
+pub(super) type Done = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = Result<(Response<WasiBody>, Done), Error>;
+
+/// Gives a request the trace of the call that makes it, unless it has one.
+pub(super) fn trace(headers: &mut HeaderMap, context: &Context) {
+    let traceparent: Option<HeaderValue> = context.traceparent.as_deref().and_then(|text| text.parse().ok());
+    if let Some(traceparent) = traceparent {
+        headers.entry(TRACEPARENT).or_insert(traceparent);
+    }
+}
+
+/// Why there is no response.
+pub(super) enum Failure {
+    /// Nothing was sent: the destination is not listed.
+    Refused(Refusal),
+    Failed(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<hyper::Error> for Failure {
+    fn from(error: hyper::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(Refusal::Name { .. }) => Self::HttpRequestDenied,
+            Failure::Refused(_) => Self::DestinationIpProhibited,
+            Failure::Failed(error) => error,
+        }
+    }
+}
 
 impl WasiHttpHooks for Outgoing {
     fn send_request(
@@ -67,16 +108,14 @@ impl WasiHttpHooks for Outgoing {
         options: Option<RequestOptions>,
         _: Done,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let traceparent: Option<HeaderValue> =
-            self.context.as_ref().and_then(|context| context.traceparent.as_deref()?.parse().ok());
-        if let Some(traceparent) = traceparent {
-            request.headers_mut().entry(TRACEPARENT).or_insert(traceparent);
+        if let Some(context) = &self.context {
+            trace(request.headers_mut(), context);
         }
         let network = Arc::clone(&self.network);
         let permit = network.requests().try_acquire_owned();
         Box::new(async move {
             let permit = permit.map_err(|_| Error::ConnectionLimitReached)?;
-            send(&network, request, options.unwrap_or_default(), permit).await
+            Ok(send(&network, request, options.unwrap_or_default(), permit).await?)
         })
     }
 
@@ -150,12 +189,12 @@ pub(in super::super) fn link_error_codes(linker: &mut Linker<GuestState>) -> was
     Ok(())
 }
 
-async fn send(
+pub(super) async fn send(
     network: &Arc<StoreNetwork>,
     mut request: Request<WasiBody>,
     options: RequestOptions,
     permit: OwnedSemaphorePermit,
-) -> Sent {
+) -> Result<(Response<WasiBody>, Done), Failure> {
     let (host, port, tls) = destination(request.uri())?;
     let connect_max = options.connect_timeout.unwrap_or(CONNECT_MAX);
     let connecting = async {
@@ -167,7 +206,7 @@ async fn send(
             false => Box::new(stream),
         };
         let handshake = http1::Builder::new().max_buf_size(HEADERS_BYTES_MAX).handshake(TokioIo::new(stream));
-        handshake.await.map_err(Error::from)
+        handshake.await.map_err(Failure::from)
     };
     let (mut sender, mut connection) =
         timeout(connect_max, connecting).await.map_err(|_| Error::ConnectionTimeout)??;
@@ -227,11 +266,11 @@ fn destination(uri: &Uri) -> Result<(Host, u16, bool), Error> {
 }
 
 /// Connects to the first address of the host that may be reached and answers.
-async fn connect(network: &StoreNetwork, host: &Host, port: u16, within: Duration) -> Result<TcpStream, Error> {
+async fn connect(network: &StoreNetwork, host: &Host, port: u16, within: Duration) -> Result<TcpStream, Failure> {
     let literal = |address: IpAddr| {
         network.function.policy.address(address, port, &Answers::default()).map(|()| vec![address]).map_err(|refusal| {
             network.function.log.refused(&refusal);
-            Error::DestinationIpProhibited
+            Failure::Refused(refusal)
         })
     };
     let begun = Instant::now();
@@ -239,11 +278,10 @@ async fn connect(network: &StoreNetwork, host: &Host, port: u16, within: Duratio
         Host::Ipv4(address) => literal((*address).into())?,
         Host::Ipv6(address) => literal(IpAddr::from(*address).to_canonical())?,
         Host::Domain(name) => network.resolve(name, Some(port)).await.map_err(|reason| match reason {
-            NoAddress::NameRefused => Error::HttpRequestDenied,
-            NoAddress::AddressRefused => Error::DestinationIpProhibited,
+            NoAddress::Refused(refusal) => Failure::Refused(refusal),
             NoAddress::Unresolvable(error) => {
                 tracing::debug!("{name} cannot be resolved: {error}");
-                Error::DnsError { rcode: Some("name unresolvable".to_owned()), info_code: None }
+                Failure::Failed(Error::DnsError { rcode: Some("name unresolvable".to_owned()), info_code: None })
             }
         })?,
     };
@@ -259,7 +297,7 @@ async fn connect(network: &StoreNetwork, host: &Host, port: u16, within: Duratio
             Err(_) => failure = Error::ConnectionTimeout,
         }
     }
-    Err(failure)
+    Err(failure.into())
 }
 
 fn unconnected(error: &io::Error) -> Error {

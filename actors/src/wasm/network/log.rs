@@ -14,12 +14,19 @@ const LINES_PER_SECOND_MAX: u32 = 10;
 /// The refusals of one function.
 pub(super) struct RefusalLog {
     function: FunctionId,
+    /// Where the entry lists what may be reached.
+    field: &'static str,
     rate: Mutex<Rate>,
 }
 
 impl RefusalLog {
-    pub(super) fn new(function: &FunctionId) -> Self {
-        Self { function: function.clone(), rate: Mutex::new(Rate::new(Instant::now(), LINES_PER_SECOND_MAX)) }
+    pub(super) fn new(function: &FunctionId, field: &'static str) -> Self {
+        Self { function: function.clone(), field, rate: Mutex::new(Rate::new(Instant::now(), LINES_PER_SECOND_MAX)) }
+    }
+
+    /// A refusal in words, with what to add where.
+    pub(super) fn words(&self, refusal: &Refusal) -> String {
+        refusal.words(self.field)
     }
 
     pub(super) fn refused(&self, refusal: &Refusal) {
@@ -28,7 +35,8 @@ impl RefusalLog {
             tracing::warn!(target: "greenroom::guest", function = %self.function, "{more} more refusals were not logged");
         }
         if admitted {
-            tracing::warn!(target: "greenroom::guest", function = %self.function, "`{}`: {refusal}", self.function);
+            let words = self.words(refusal);
+            tracing::warn!(target: "greenroom::guest", function = %self.function, "`{}`: {words}", self.function);
         }
     }
 }

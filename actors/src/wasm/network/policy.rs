@@ -6,7 +6,6 @@
 
 use std::{
     collections::VecDeque,
-    fmt,
     net::{IpAddr, SocketAddr},
 };
 
@@ -102,7 +101,7 @@ impl Policy {
     }
 }
 
-/// What was refused. Shown in the log, with the pattern to add.
+/// What was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// No pattern has the name, on this port or on any.
@@ -117,8 +116,9 @@ pub(super) enum Refusal {
     Bind(SocketAddr),
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Refusal {
+    /// What was refused, and what to add to the field that lists what may be reached.
+    pub(super) fn words(&self, field: &str) -> String {
         let ported = |port: &Option<u16>| port.map_or("PORT".to_owned(), |port| port.to_string());
         let pattern = |address: &IpAddr, port: &Option<u16>| match address {
             IpAddr::V4(address) => format!("{address}:{}", ported(port)),
@@ -126,23 +126,23 @@ impl fmt::Display for Refusal {
         };
         match self {
             Self::Name { name, port } => {
-                write!(f, "{name} is not listed; add `{name}:{}` to wasi.network.allow", ported(port))
+                format!("{name} is not listed; add `{name}:{}` to {field}", ported(port))
             }
             Self::Address { address, port, special: None } => {
                 let pattern = pattern(address, port);
-                write!(f, "{address} is not listed; add `{pattern}` to wasi.network.allow, or look its name up")
+                format!("{address} is not listed; add `{pattern}` to {field}, or look its name up")
             }
             Self::Address { address, port, special: Some(special) } => {
                 let pattern = pattern(address, port);
-                write!(f, "{address}, which is {special}, is not listed; add `{pattern}` to wasi.network.allow")
+                format!("{address}, which is {special}, is not listed; add `{pattern}` to {field}")
             }
             Self::Answer { name, address, port, special } => {
                 let pattern = pattern(address, port);
-                write!(f, "{name} resolves to {address}, which is {special}; add `{pattern}` to wasi.network.allow")
+                format!("{name} resolves to {address}, which is {special}; add `{pattern}` to {field}")
             }
-            Self::Listen => f.write_str("a function cannot listen for connections; it can only make them"),
+            Self::Listen => "a function cannot listen for connections; it can only make them".to_owned(),
             Self::Bind(address) => {
-                write!(f, "a socket cannot be bound to {address}; only to the unspecified address and port 0")
+                format!("a socket cannot be bound to {address}; only to the unspecified address and port 0")
             }
         }
     }
@@ -217,7 +217,7 @@ mod tests {
         let alone = policy(&["db.internal:5432"]);
         let refusal = alone.answer(name, ip("10.0.0.5"), Some(5432)).unwrap_err();
         assert_eq!(
-            refusal.to_string(),
+            refusal.words("wasi.network.allow"),
             "db.internal resolves to 10.0.0.5, which is private; add `10.0.0.5:5432` to wasi.network.allow"
         );
         assert!(alone.answer(name, ip("8.8.8.8"), Some(5432)).is_ok());
@@ -245,7 +245,9 @@ mod tests {
     #[test]
     fn a_refusal_says_what_to_add() {
         let policy = policy(&["a:1"]);
-        let refused = |address, port| policy.address(ip(address), port, &Answers::default()).unwrap_err().to_string();
+        let refused = |address, port| {
+            policy.address(ip(address), port, &Answers::default()).unwrap_err().words("wasi.network.allow")
+        };
         assert_eq!(
             refused("fe80::1", 80),
             "fe80::1, which is link-local, is not listed; add `[fe80::1]:80` to wasi.network.allow"
@@ -255,6 +257,9 @@ mod tests {
             "8.8.8.8 is not listed; add `8.8.8.8:53` to wasi.network.allow, or look its name up"
         );
         let name = Refusal::Name { name: "b.example".to_owned(), port: None };
-        assert_eq!(name.to_string(), "b.example is not listed; add `b.example:PORT` to wasi.network.allow");
+        assert_eq!(
+            name.words("wasi.network.allow"),
+            "b.example is not listed; add `b.example:PORT` to wasi.network.allow"
+        );
     }
 }

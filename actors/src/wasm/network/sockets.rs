@@ -125,7 +125,7 @@ fn begin(network: &Arc<StoreNetwork>, name: &str) -> Result<AddressStream, Error
     let network = Arc::clone(network);
     Ok(AddressStream::Looking(spawn(async move {
         let found = network.resolve(&name, None).await.map_err(|reason| match reason {
-            NoAddress::NameRefused | NoAddress::AddressRefused => ErrorCode::AccessDenied,
+            NoAddress::Refused(_) => ErrorCode::AccessDenied,
             NoAddress::Unresolvable(error) => {
                 tracing::debug!("{name} cannot be resolved: {error}");
                 ErrorCode::NameUnresolvable
