@@ -49,8 +49,10 @@ pub(super) fn uncaught(error: &Value, traceback: &str) -> CallError {
         Value::Error(error) => known(error),
         _ => None,
     };
+    let traced = |error: CallError| if traceback.is_empty() { error } else { error.with_backtrace(traceback) };
     if let Some(known) = known {
-        return if known.kind() == ErrorKind::Internal { known.with_backtrace(traceback) } else { known };
+        // One that was made elsewhere has its own.
+        return if known.kind() == ErrorKind::Internal && known.backtrace().is_none() { traced(known) } else { known };
     }
     let message = match error {
         Value::Error(error) => plain(error),
@@ -58,7 +60,7 @@ pub(super) fn uncaught(error: &Value, traceback: &str) -> CallError {
         Value::Nil => "`nil` was raised as an error".to_owned(),
         other => other.to_string().unwrap_or_else(|_| other.type_name().to_owned()),
     };
-    CallError::new(ErrorKind::Internal, message).with_backtrace(traceback)
+    traced(CallError::new(ErrorKind::Internal, message))
 }
 
 /// The error of a call within one of Lua's.

@@ -21,7 +21,7 @@ pub struct LuaFile {
     pub name: String,
     /// The code.
     pub text: Arc<str>,
-    /// What it may require of ours; functions have these as globals, too.
+    /// What it may require of ours, and has as globals, too.
     pub modules: BTreeSet<Module>,
     /// What it may require of other files.
     pub imports: Imports,

@@ -51,7 +51,7 @@ impl Vm {
         for module in Module::GLOBAL {
             globals.raw_set(module.name(), modules::get(&lua, module)?)?;
         }
-        let (code, env) = load(&lua, chunk, true)?;
+        let (code, env) = load(&lua, chunk)?;
         let start: Function = starter.call((code, env, method))?;
         let start = guard.bind(start)?;
         let turns = Turns::install(&lua)?;
@@ -69,16 +69,14 @@ pub(super) struct Loader {
 }
 
 /// Loads a file, with an environment of its own.
-fn load(lua: &Lua, chunk: &Arc<Chunk>, is_function: bool) -> mlua::Result<(Function, Table)> {
+fn load(lua: &Lua, chunk: &Arc<Chunk>) -> mlua::Result<(Function, Table)> {
     let known = Arc::clone(chunk);
     let require = lua.create_async_function(move |lua, name: String| require(lua, known.clone(), name))?;
     let environment = lua.app_data_ref::<Loader>().map(|loader| loader.environment.clone());
     let environment = environment.ok_or_else(|| mlua::Error::runtime("the VM is not complete"))?;
     let env: Table = environment.call(require)?;
-    if is_function {
-        for module in &chunk.modules {
-            env.raw_set(module.name(), modules::get(lua, *module)?)?;
-        }
+    for module in &chunk.modules {
+        env.raw_set(module.name(), modules::get(lua, *module)?)?;
     }
     let code = lua.load(&*chunk.code).set_name(format!("@{}", chunk.name)).set_mode(mlua::chunk::ChunkMode::Binary);
     Ok((code.set_environment(env.clone()).into_function()?, env))
@@ -127,7 +125,7 @@ async fn require_file(lua: &Lua, file: &Arc<Chunk>) -> mlua::Result<Value> {
         }
     };
     note(None);
-    let (code, _) = load(lua, file, false)?;
+    let (code, _) = load(lua, file)?;
     let value: Value = code.call_async(()).await?;
     let value = if value.is_nil() { Value::Boolean(true) } else { value };
     note(Some(value.clone()));

@@ -74,7 +74,7 @@ async fn libraries_are_required_by_the_names_of_imports_and_run_once() {
         "  - name: lib\n    kind: library.lua\n    imports: {base: base}\n    source: |\n      runs = (runs or 0) + 1\n      \
          seen = 'not by others'\n      local base = require('base')\n      \
          return { twice = function(s) return base.join(s, s) end, runs = function() return runs end }\n  \
-         - name: base\n    kind: library.lua\n    modules: [json]\n    source: |\n      local json = require('json')\n      \
+         - name: base\n    kind: library.lua\n    modules: [json]\n    source: |\n      \
          return { join = function(a, b) return json.encode({a, b}) end }\n",
     );
     let runtime = start("library", &Root::with(&yaml)).await;
