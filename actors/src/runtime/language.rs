@@ -40,11 +40,6 @@ impl WeakRuntime {
         Self { directory: Arc::downgrade(directory), programs: Arc::default(), engine: engine.clone() }
     }
 
-    /// A runtime that has no functions and never starts, for those who only want to know whether code is sound.
-    pub fn none(engine: &Engine) -> Self {
-        Self { directory: Weak::new(), programs: Arc::default(), engine: engine.clone() }
-    }
-
     /// The programs are there, too.
     pub(super) fn started(&self, programs: &Arc<Programs>) {
         self.programs.get_or_init(|| Arc::downgrade(programs));
