@@ -159,12 +159,7 @@ where
         };
         tokio::select! {
             biased;
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(target: "greenroom::http", %peer, error = error.as_ref(), "a connection failed");
-                }
-                return 0;
-            }
+            // First, so that what is answered from now on says that the connection closes.
             next = next => {
                 stage = next;
                 if stage == Stage::Cut {
@@ -177,6 +172,12 @@ where
                     }
                 }
                 connection.as_mut().graceful_shutdown();
+            }
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(target: "greenroom::http", %peer, error = error.as_ref(), "a connection failed");
+                }
+                return 0;
             }
             // A head that is on its way when the servers stop may still come, and is not waited for.
             () = sleep(LAST_WORD), if stage == Stage::Draining && activity.awaits_head() => {
