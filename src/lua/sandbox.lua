@@ -1,6 +1,6 @@
 -- What a file sees of Lua's own library, made once for each instance. Given the functions of the host that it needs, it
 -- gives back the globals and the ways in which the host starts Lua code.
-local print_line, traceback, spawn, opened = ...
+local print_line, traceback, spawn, opened, module = ...
 
 local raw_create, raw_resume, raw_yield = coroutine.create, coroutine.resume, coroutine.yield
 local status, running = coroutine.status, coroutine.running
@@ -48,9 +48,9 @@ local function rethrow(ok, ...)
   error((...), 0)
 end
 
-local function copy(from, names)
+local function copy(from, ...)
   local to = {}
-  for name in names:gmatch("%S+") do
+  for _, name in ipairs({ ... }) do
     to[name] = from[name]
   end
   return to
@@ -64,14 +64,14 @@ local function bounded(list, name)
   end
 end
 
-local globals = copy(_G, "assert error getmetatable ipairs next pairs rawequal rawget rawlen rawset select tonumber tostring "
-  .. "type _VERSION")
+local globals = copy(_G, "assert", "error", "getmetatable", "ipairs", "next", "pairs", "rawequal", "rawget", "rawlen",
+  "rawset", "select", "tonumber", "tostring", "type", "_VERSION")
 
 globals.pcall = function(f, ...)
   return caught_as(pcall(f, ...))
 end
 
-globals.coroutine = copy(coroutine, "close create isyieldable running status")
+globals.coroutine = copy(coroutine, "close", "create", "isyieldable", "running", "status")
 globals.coroutine.resume = resume
 globals.coroutine.yield = function(...)
   return raw_yield(mark, ...)
@@ -85,14 +85,15 @@ end
 
 globals.coroutine.spawn = spawn
 
-globals.math = copy(math, "abs acos asin atan ceil cos deg exp floor fmod huge log max maxinteger min mininteger modf pi rad "
-  .. "random randomseed sin sqrt tan tointeger type ult")
+globals.math = copy(math, "abs", "acos", "asin", "atan", "ceil", "cos", "deg", "exp", "floor", "fmod", "huge", "log", "max",
+  "maxinteger", "min", "mininteger", "modf", "pi", "rad", "random", "randomseed", "sin", "sqrt", "tan", "tointeger", "type",
+  "ult")
 globals.string = string
 string.dump = nil
-globals.utf8 = copy(utf8, "char charpattern codepoint codes len offset")
-globals.os = copy(os, "clock date difftime time")
+globals.utf8 = copy(utf8, "char", "charpattern", "codepoint", "codes", "len", "offset")
+globals.os = copy(os, "clock", "date", "difftime", "time")
 
-globals.table = copy(table, "concat pack sort unpack")
+globals.table = copy(table, "concat", "pack", "sort", "unpack")
 globals.table.insert = function(list, ...)
   bounded(list, "insert")
   return insert(list, ...)
@@ -182,6 +183,15 @@ globals.print = function(...)
   print_line(globals.table.concat(words, "\t"))
 end
 
+-- Some modules are everybody's, and most files do without.
+setmetatable(globals, {
+  __index = function(_, name)
+    local found = module(name)
+    globals[name] = found
+    return found
+  end,
+})
+
 -- The environment of one file.
 local function environment(require)
   local env = setmetatable({ require = require }, { __index = globals, __metatable = false })
@@ -238,4 +248,4 @@ local function starter(chunk, env, method)
   end
 end
 
-return globals, environment, guard, starter
+return environment, guard, starter

@@ -2,10 +2,10 @@
 
 use std::{
     cell::RefCell,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value, thread::AsyncThread};
+use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value, chunk::ChunkMode, thread::AsyncThread};
 
 use super::{
     error::{LuaError, known, plain},
@@ -15,8 +15,19 @@ use super::{
     turn::Turns,
 };
 
-/// What a file sees of Lua's own library.
-const SANDBOX: &str = include_str!("sandbox.lua");
+/// How tracebacks name our own code, which they leave out.
+const OURS: &str = "=[greenroom]";
+
+/// The code of what a file sees of Lua's own library, compiled once.
+fn sandbox() -> mlua::Result<&'static [u8]> {
+    static CODE: OnceLock<Vec<u8>> = OnceLock::new();
+    if let Some(code) = CODE.get() {
+        return Ok(code);
+    }
+    let lua = Lua::new_with(StdLib::NONE, LuaOptions::new())?;
+    let code = lua.load(include_str!("sandbox.lua")).set_name(OURS).into_function()?.dump(false);
+    Ok(CODE.get_or_init(|| code))
+}
 
 /// Coroutines that a file may spawn before they have their first turn.
 const SPAWNED_MAX: usize = 10_000;
@@ -38,23 +49,25 @@ impl Vm {
         let libraries = StdLib::COROUTINE | StdLib::TABLE | StdLib::STRING | StdLib::UTF8 | StdLib::MATH | StdLib::OS;
         // Otherwise mlua has a `pcall` of its own, within which nothing can wait.
         let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(true))?;
+        // What is made here stays, and there is nothing to collect.
+        lua.gc_stop();
         pattern::install(&lua)?;
         lua.set_memory_limit(usize::try_from(memory_bytes).unwrap_or(usize::MAX))?;
         let print = lua.create_function(|lua, line: mlua::LuaString| modules::logger::print(lua, &line))?;
         let traceback = lua.create_function(traceback)?;
-        let sandbox = lua.load(SANDBOX).set_name("=[greenroom]").into_function()?;
+        let sandbox = lua.load(sandbox()?).set_name(OURS).set_mode(ChunkMode::Binary).into_function()?;
         let spawn = lua.create_function(spawn)?;
-        let (globals, environment, guard, starter): (Table, Function, Function, Function) =
-            sandbox.call((print, traceback, spawn, lua.create_function(opened)?))?;
+        let opened = lua.create_function(opened)?;
+        let module = lua.create_function(global)?;
+        let (environment, guard, starter): (Function, Function, Function) =
+            sandbox.call((print, traceback, spawn, opened, module))?;
         lua.set_app_data(Guard(guard.clone()));
         lua.set_app_data(Loader { environment, modules: RefCell::default(), files: RefCell::default() });
-        for module in Module::GLOBAL {
-            globals.raw_set(module.name(), modules::get(&lua, module)?)?;
-        }
         let (code, env) = load(&lua, chunk)?;
         let start: Function = starter.call((code, env, method))?;
         let start = guard.bind(start)?;
         let turns = Turns::install(&lua)?;
+        lua.gc_restart();
         Ok(Self { lua, turns, start })
     }
 }
@@ -78,7 +91,7 @@ fn load(lua: &Lua, chunk: &Arc<Chunk>) -> mlua::Result<(Function, Table)> {
     for module in &chunk.modules {
         env.raw_set(module.name(), modules::get(lua, *module)?)?;
     }
-    let code = lua.load(&*chunk.code).set_name(format!("@{}", chunk.name)).set_mode(mlua::chunk::ChunkMode::Binary);
+    let code = lua.load(&*chunk.code).set_name(format!("@{}", chunk.name)).set_mode(ChunkMode::Binary);
     Ok((code.set_environment(env.clone()).into_function()?, env))
 }
 
@@ -141,6 +154,13 @@ fn opened(lua: &Lua, raised: Value) -> mlua::Result<Value> {
     }
 }
 
+/// A module that every file has as a global, made when it is first used.
+fn global(lua: &Lua, name: Value) -> mlua::Result<Value> {
+    let Value::String(name) = &name else { return Ok(Value::Nil) };
+    let module = Module::GLOBAL.into_iter().find(|module| *name == module.name());
+    module.map_or(Ok(Value::Nil), |module| modules::get(lua, module))
+}
+
 /// The frames of the coroutine that asks, as Lua shows them.
 fn traceback(lua: &Lua, (message, level): (Value, Option<usize>)) -> mlua::Result<Value> {
     let message = match &message {
@@ -150,8 +170,9 @@ fn traceback(lua: &Lua, (message, level): (Value, Option<usize>)) -> mlua::Resul
         _ => return Ok(message),
     };
     let level = level.unwrap_or(1);
-    let text = lua.traceback(message.as_deref(), level)?;
-    Ok(Value::String(text))
+    let text = lua.traceback(message.as_deref(), level)?.to_string_lossy();
+    let lines: Vec<_> = text.lines().filter(|line| !line.starts_with("\t[greenroom]:")).collect();
+    lua.create_string(lines.join("\n")).map(Value::String)
 }
 
 /// Coroutines that the file has spawned and that nobody runs yet.
