@@ -8,6 +8,7 @@ mod channel;
 mod duration;
 mod error;
 mod executor;
+mod held;
 mod mentions;
 mod modules;
 mod pattern;

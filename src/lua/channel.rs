@@ -48,12 +48,57 @@ pub(super) struct Channel(Arc<Mutex<State>>);
 struct State {
     items: VecDeque<Item>,
     capacity: usize,
-    /// Receivers that wait.
-    receiving: usize,
+    /// Who waits to receive, and in which case of its `select`.
+    takers: VecDeque<(Arc<Taker>, usize)>,
     is_closed: bool,
     /// What the host sends.
     source: Option<Pin<Box<dyn FusedStream<Item = Item> + Send>>>,
     waiting: Vec<Waker>,
+}
+
+/// Somebody who waits to receive, from one channel or from several: it is given one item, whoever sends it.
+#[derive(Default)]
+struct Taker(Mutex<Offer>);
+
+#[derive(Default)]
+enum Offer {
+    #[default]
+    Open,
+    /// In this case.
+    Given(usize, Item),
+    /// It waits no more.
+    Over,
+}
+
+impl Taker {
+    fn offer(&self) -> MutexGuard<'_, Offer> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(*self.offer(), Offer::Open)
+    }
+
+    /// What it was given, if it was. Then, and when `is_over`, it waits no more.
+    fn take(&self, is_over: bool) -> Option<(usize, Item)> {
+        let mut offer = self.offer();
+        if !is_over && matches!(*offer, Offer::Open) {
+            return None;
+        }
+        match std::mem::replace(&mut *offer, Offer::Over) {
+            Offer::Given(case, item) => Some((case, item)),
+            Offer::Open | Offer::Over => None,
+        }
+    }
+}
+
+/// A receiver that waits for no more when this is dropped.
+struct Taking(Arc<Taker>);
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        drop(self.0.take(true));
+    }
 }
 
 impl Channel {
@@ -61,7 +106,7 @@ impl Channel {
         Self(Arc::new(Mutex::new(State {
             items: VecDeque::new(),
             capacity,
-            receiving: 0,
+            takers: VecDeque::new(),
             is_closed: false,
             source: None,
             waiting: Vec::new(),
@@ -79,7 +124,8 @@ impl Channel {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+    /// Receives what is there. Otherwise `taker` waits for it.
+    fn poll_receive(&self, cx: &mut Context<'_>, taker: Option<(&Arc<Taker>, usize)>) -> Poll<Option<Item>> {
         let mut state = self.state();
         if let Some(item) = state.items.pop_front() {
             state.wake();
@@ -99,21 +145,40 @@ impl Channel {
         if state.is_closed {
             return Poll::Ready(None);
         }
+        if let Some((taker, case)) = taker
+            && !state.takers.iter().any(|(known, at)| Arc::ptr_eq(known, taker) && *at == case)
+        {
+            state.takers.retain(|(known, _)| known.is_open());
+            state.takers.push_back((Arc::clone(taker), case));
+            state.wake();
+        }
         state.wait(cx);
         Poll::Pending
     }
 
-    /// Takes the value out when it was sent.
-    fn poll_send(&self, cx: &Context<'_>, value: &mut Option<Value>) -> Poll<mlua::Result<()>> {
+    /// Takes the value out when it was sent. `own` is whoever sends, who does not send to itself.
+    fn poll_send(
+        &self,
+        cx: &Context<'_>,
+        value: &mut Option<Value>,
+        own: Option<&Arc<Taker>>,
+    ) -> Poll<mlua::Result<()>> {
         let mut state = self.state();
         if state.source.is_some() || state.is_closed {
             return Poll::Ready(Err(LuaError::invalid("send: the channel is closed")));
         }
-        if state.items.len() >= state.capacity + state.receiving {
+        state.takers.retain(|(taker, _)| taker.is_open());
+        let taker = state.takers.iter().position(|(taker, _)| own.is_none_or(|own| !Arc::ptr_eq(taker, own)));
+        if let Some((taker, case)) = taker.and_then(|at| state.takers.remove(at)) {
+            if let Some(value) = value.take() {
+                *taker.offer() = Offer::Given(case, Item::Value(value));
+            }
+        } else if state.items.len() < state.capacity {
+            state.items.extend(value.take().map(Item::Value));
+        } else {
             state.wait(cx);
             return Poll::Pending;
         }
-        state.items.extend(value.take().map(Item::Value));
         state.wake();
         Poll::Ready(Ok(()))
     }
@@ -128,9 +193,19 @@ impl Channel {
         Ok(())
     }
 
+    async fn send(&self, value: Value) -> mlua::Result<bool> {
+        let mut value = Some(value);
+        poll_fn(|cx| self.poll_send(cx, &mut value, None)).await?;
+        Ok(true)
+    }
+
     async fn receive(&self, lua: &Lua) -> mlua::Result<(Value, bool)> {
-        let _receiving = Receiving::new(self);
-        match poll_fn(|cx| self.poll_receive(cx)).await {
+        let taking = Taking(Arc::default());
+        let received = poll_fn(|cx| match taking.0.take(false) {
+            Some((_, item)) => Poll::Ready(Some(item)),
+            None => self.poll_receive(cx, Some((&taking.0, 0))),
+        });
+        match received.await {
             Some(item) => Ok((item.open(lua)?, true)),
             None => Ok((Value::Nil, false)),
         }
@@ -149,32 +224,12 @@ impl State {
     }
 }
 
-/// Somebody who waits to receive: a sender need not wait.
-struct Receiving<'c>(&'c Channel);
-
-impl<'c> Receiving<'c> {
-    fn new(channel: &'c Channel) -> Self {
-        let mut state = channel.state();
-        state.receiving += 1;
-        state.wake();
-        Self(channel)
-    }
-}
-
-impl Drop for Receiving<'_> {
-    fn drop(&mut self) {
-        self.0.state().receiving -= 1;
-    }
-}
-
 impl UserData for Channel {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_async_method("send", |_, this, value: Value| async move {
             let channel = this.clone();
             drop(this);
-            let mut value = Some(value);
-            poll_fn(|cx| channel.poll_send(cx, &mut value)).await?;
-            Ok(true)
+            channel.send(value).await
         });
         methods.add_async_method("receive", |lua, this, ()| async move {
             let channel = this.clone();
@@ -214,9 +269,7 @@ pub(super) fn module(lua: &Lua) -> mlua::Result<Value> {
     // `channel.send(c, v)` and `channel.receive(c)`, for those who like functions.
     let send = |_, (channel, value): (AnyUserData, Value)| async move {
         let channel = channel.borrow::<Channel>()?.clone();
-        let mut value = Some(value);
-        poll_fn(|cx| channel.poll_send(cx, &mut value)).await?;
-        Ok(true)
+        channel.send(value).await
     };
     module.raw_set("send", lua.create_async_function(send)?)?;
     let receive = |lua, channel: AnyUserData| async move {
@@ -238,15 +291,19 @@ async fn select(lua: &Lua, table: &Table) -> mlua::Result<Table> {
     if cases.is_empty() && !has_default {
         return Err(LuaError::invalid("select has no case, and would wait for ever"));
     }
-    let channels: Vec<_> = cases.iter().filter(|case| case.send.is_none()).map(|case| case.channel.clone()).collect();
-    let _receiving: Vec<_> = if has_default { Vec::new() } else { channels.iter().map(Receiving::new).collect() };
+    let taking = Taking(Arc::default());
     let done = poll_fn(|cx| {
+        if let Some((at, item)) = taking.0.take(false) {
+            return Poll::Ready(Ok(Some((at, Some(item), true))));
+        }
         for (at, case) in cases.iter_mut().enumerate() {
             if case.send.is_some() {
-                if let Poll::Ready(sent) = case.channel.poll_send(cx, &mut case.send) {
+                if let Poll::Ready(sent) = case.channel.poll_send(cx, &mut case.send, Some(&taking.0)) {
                     return Poll::Ready(sent.map(|()| Some((at, None, true))));
                 }
-            } else if let Poll::Ready(received) = case.channel.poll_receive(cx) {
+            } else if let Poll::Ready(received) =
+                case.channel.poll_receive(cx, (!has_default).then_some((&taking.0, at)))
+            {
                 let ok = received.is_some();
                 return Poll::Ready(Ok(Some((at, received, ok))));
             }

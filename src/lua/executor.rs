@@ -15,7 +15,8 @@ use serde_json::Value as Json;
 use super::{
     LuaFunction, Module,
     error::{known, plain, uncaught},
-    modules::{Current, Exchange, Host},
+    held::Ledger,
+    modules::{Current, Exchange, Host, Tasks},
     source::Chunk,
     value,
     vm::{Spawned, Vm},
@@ -75,6 +76,7 @@ impl Executor for LuaExecutor {
                 CallError::new(ErrorKind::Internal, format!("no VM of Lua can be made: {}", plain(&error)))
             })?;
             vm.lua.set_app_data(Arc::clone(&self.host));
+            vm.lua.set_app_data(Ledger::new(self.limits.max_memory_bytes));
             Ok(Box::new(LuaInstance { vm, limits: self.limits.clone() }) as Box<dyn Instance>)
         })
     }
@@ -91,11 +93,15 @@ impl Instance for LuaInstance {
             let limit = self.limits.max_execution.and_then(|max| Instant::now().checked_add(max));
             self.vm.turns.call(limit.into_iter().chain(context.deadline).min());
             self.vm.lua.set_app_data(Current(Arc::clone(context)));
-            match args {
+            self.vm.lua.set_app_data(Tasks::default());
+            let ended = match args {
                 Payload::Json(args) => self.answer(&args).await.map(Answer::Json),
                 Payload::Http(request) => self.respond(*request).await.map(|()| Answer::Http),
                 Payload::Vals(_) => Err(CallError::new(ErrorKind::Invalid, "this function takes JSON arguments")),
-            }
+            };
+            // What the call left in the background ends with it.
+            self.vm.lua.remove_app_data::<Tasks>();
+            ended
         })
     }
 
@@ -111,7 +117,9 @@ impl LuaInstance {
         let args = args.iter().map(|arg| value::from_json(lua, arg)).collect::<mlua::Result<MultiValue>>();
         let args = args.map_err(|error| self.failed(&error))?;
         let result = returned(self.call(args).await?)?;
-        let json = value::to_json(lua, &result, "result")?;
+        // What a function returns is its own doing.
+        let json = value::to_json(lua, &result, "result")
+            .map_err(|error| CallError::new(ErrorKind::Internal, error.message()))?;
         let max = self.limits.max_result_bytes;
         match size(&json) > max {
             true => {
@@ -148,16 +156,21 @@ impl LuaInstance {
             if let Poll::Ready(ended) = main.as_mut().poll(cx) {
                 return Poll::Ready(ended);
             }
+            others.extend(spawned.take());
             loop {
-                others.extend(spawned.take());
                 match others.poll_next_unpin(cx) {
                     Poll::Ready(Some(Ok(ended))) if ended.front() != Some(&Value::Boolean(true)) => {
                         return Poll::Ready(Ok(ended));
                     }
                     Poll::Ready(Some(Ok(_))) => {}
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
-                    Poll::Ready(None) | Poll::Pending if spawned.is_empty() => return Poll::Pending,
-                    Poll::Ready(None) | Poll::Pending => {}
+                    Poll::Ready(None) | Poll::Pending => {
+                        if !spawned.is_empty() {
+                            // Those that were spawned now have their first turn in the next.
+                            cx.waker().wake_by_ref();
+                        }
+                        return Poll::Pending;
+                    }
                 }
             }
         });

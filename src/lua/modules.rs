@@ -18,6 +18,7 @@ use greenroom_actors::{
     wasm::{GuestLog, HttpClient},
 };
 use mlua::{Lua, Value};
+use tokio::task::AbortHandle;
 
 pub(super) use self::http::Exchange;
 use super::{channel, error::LuaError, vm::Loader};
@@ -117,6 +118,31 @@ pub(super) struct Host {
 /// The call that a VM runs.
 pub(super) struct Current(pub(super) Arc<Context>);
 
+/// What a call has started in the background, which ends with it.
+#[derive(Default)]
+pub(super) struct Tasks(Vec<AbortHandle>);
+
+impl Tasks {
+    /// Tasks that have ended are forgotten when there are as many as this, and twice as many, and so on.
+    const KEPT: usize = 64;
+
+    /// One more of the call that a VM runs.
+    pub(super) fn add(lua: &Lua, task: AbortHandle) {
+        if let Some(mut tasks) = lua.app_data_mut::<Self>() {
+            if tasks.0.len() >= Self::KEPT && tasks.0.len().is_power_of_two() {
+                tasks.0.retain(|task| !task.is_finished());
+            }
+            tasks.0.push(task);
+        }
+    }
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
+}
+
 impl Host {
     /// That of a VM.
     pub(super) fn of(lua: &Lua) -> Result<Arc<Self>, CallError> {
@@ -166,6 +192,6 @@ pub(super) fn get(lua: &Lua, module: Module) -> mlua::Result<Value> {
 pub(super) fn outcome(lua: &Lua, result: Result<Value, CallError>) -> mlua::Result<(Value, Value)> {
     match result {
         Ok(value) => Ok((value, Value::Nil)),
-        Err(error) => Ok((Value::Nil, Value::UserData(lua.create_userdata(LuaError(error))?))),
+        Err(error) => Ok((Value::Nil, Value::UserData(lua.create_userdata(LuaError::new(lua, error)?)?))),
     }
 }

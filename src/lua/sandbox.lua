@@ -1,12 +1,13 @@
 -- What a file sees of Lua's own library, made once for each instance. Given the functions of the host that it needs, it
 -- gives back the globals and the ways in which the host starts Lua code.
-local print_line, traceback, spawn, opened, module = ...
+local print_line, traceback, spawn, opened, module, is_over = ...
 
 local raw_create, raw_resume, raw_yield = coroutine.create, coroutine.resume, coroutine.yield
-local status, running = coroutine.status, coroutine.running
+local isyieldable, status = coroutine.isyieldable, coroutine.status
 local error, getmetatable, load, pcall, rawget, select, setmetatable, type, xpcall =
   error, getmetatable, load, pcall, rawget, select, setmetatable, type, xpcall
-local insert, move, remove, pack, unpack = table.insert, table.move, table.remove, table.pack, table.unpack
+local concat, insert, move, pack, remove, sort, unpack =
+  table.concat, table.insert, table.move, table.pack, table.remove, table.sort, table.unpack
 local format = string.format
 
 -- Coroutines of the file run within that of their call, which gives its thread up now and then, and while it waits. Such
@@ -56,11 +57,23 @@ local function copy(from, ...)
   return to
 end
 
--- Loops in C that a table can lie about its length to.
-local length_max = 1 << 26
-local function bounded(list, name)
-  if type(list) == "table" and getmetatable(list) ~= nil and #list > length_max then
-    error(format("table.%s: a list of more than %d is too long", name, length_max), 3)
+-- Between instructions the clock is looked at now and then, and what takes long in one of them needs a look of its own.
+local function pause(...)
+  if is_over() and isyieldable() then
+    raw_yield(nil)
+  end
+  return ...
+end
+
+-- From how many bytes or items on something takes long.
+local large = 1 << 14
+
+local function paced(f)
+  return function(first, ...)
+    if type(first) == "string" and #first > large then
+      return pause(f(first, ...))
+    end
+    return f(first, ...)
   end
 end
 
@@ -71,7 +84,10 @@ globals.pcall = function(f, ...)
   return caught_as(pcall(f, ...))
 end
 
-globals.coroutine = copy(coroutine, "close", "create", "isyieldable", "running", "status")
+globals.coroutine = copy(coroutine, "create", "isyieldable", "running", "status")
+globals.coroutine.close = function(co)
+  return caught_as(coroutine.close(co))
+end
 globals.coroutine.resume = resume
 globals.coroutine.yield = function(...)
   return raw_yield(mark, ...)
@@ -88,25 +104,135 @@ globals.coroutine.spawn = spawn
 globals.math = copy(math, "abs", "acos", "asin", "atan", "ceil", "cos", "deg", "exp", "floor", "fmod", "huge", "log", "max",
   "maxinteger", "min", "mininteger", "modf", "pi", "rad", "random", "randomseed", "sin", "sqrt", "tan", "tointeger", "type",
   "ult")
-globals.string = string
 string.dump = nil
+for _, name in ipairs({ "byte", "find", "format", "gmatch", "gsub", "len", "lower", "match", "reverse", "sub", "upper" }) do
+  string[name] = paced(string[name])
+end
+local rep = string.rep
+function string.rep(text, count, separator)
+  -- Nothing, any number of times, is a loop in C.
+  if text == "" and (separator == nil or separator == "") then
+    return ""
+  end
+  return pause(rep(text, count, separator))
+end
+globals.string = string
 globals.utf8 = copy(utf8, "char", "charpattern", "codepoint", "codes", "len", "offset")
 globals.os = copy(os, "clock", "date", "difftime", "time")
 
-globals.table = copy(table, "concat", "pack", "sort", "unpack")
-globals.table.insert = function(list, ...)
-  bounded(list, "insert")
-  return insert(list, ...)
+-- Lists with a metatable may lie about their length, and nothing interrupts C: those are gone through here.
+local function is_plain(list)
+  return type(list) ~= "table" or getmetatable(list) == nil
 end
-globals.table.remove = function(list, ...)
-  bounded(list, "remove")
-  return remove(list, ...)
+
+local function position(value, default)
+  local at = value == nil and default or math.tointeger(tonumber(value))
+  return at or error("number has no integer representation", 3)
 end
-globals.table.move = function(from, first, last, ...)
-  if type(first) == "number" and type(last) == "number" and last - first > length_max then
-    error(format("table.move: a range of more than %d is too long", length_max), 2)
+
+globals.table = copy(table, "pack")
+
+function globals.table.concat(list, separator, first, last)
+  if is_plain(list) then
+    return pause(concat(list, separator, first, last))
   end
-  return move(from, first, last, ...)
+  local parts, count = {}, 0
+  for at = position(first, 1), position(last, #list) do
+    count = count + 1
+    parts[count] = list[at]
+    if parts[count] == nil then
+      error(format("invalid value (at index %d) in table for 'concat'", at), 2)
+    end
+  end
+  return concat(parts, separator)
+end
+
+function globals.table.insert(list, ...)
+  if is_plain(list) then
+    if select("#", ...) > 1 and #list > large then
+      return pause(insert(list, ...))
+    end
+    return insert(list, ...)
+  end
+  local at, value = ...
+  local last = #list + 1
+  if select("#", ...) == 1 then
+    list[last] = at
+    return
+  end
+  at = position(at)
+  if select("#", ...) ~= 2 or at < 1 or at > last then
+    error("wrong arguments to 'insert'", 2)
+  end
+  for to = last, at + 1, -1 do
+    list[to] = list[to - 1]
+  end
+  list[at] = value
+end
+
+function globals.table.remove(list, ...)
+  if is_plain(list) then
+    if select("#", ...) > 0 and #list > large then
+      return pause(remove(list, ...))
+    end
+    return remove(list, ...)
+  end
+  local last = #list
+  local at = position((...), last)
+  if select("#", ...) > 0 and at ~= last + 1 and (at < 1 or at > last + 1) and not (last == 0 and at == 0) then
+    error("position out of bounds", 2)
+  end
+  local removed = list[at]
+  while at < last do
+    list[at] = list[at + 1]
+    at = at + 1
+  end
+  list[at] = nil
+  return removed
+end
+
+function globals.table.move(from, first, last, to, into)
+  into = into == nil and from or into
+  first, last, to = position(first), position(last), position(to)
+  if is_plain(from) and is_plain(into) and last - first < 1 << 20 then
+    return pause(move(from, first, last, to, into))
+  end
+  if to > last or to <= first or into ~= from then
+    for at = first, last do
+      into[to + (at - first)] = from[at]
+    end
+  else
+    for at = last, first, -1 do
+      into[to + (at - first)] = from[at]
+    end
+  end
+  return into
+end
+
+function globals.table.sort(list, ...)
+  if is_plain(list) then
+    return pause(sort(list, ...))
+  end
+  local plain = {}
+  for at = 1, #list do
+    plain[at] = list[at]
+  end
+  sort(plain, ...)
+  for at = 1, #plain do
+    list[at] = plain[at]
+  end
+end
+
+function globals.table.unpack(list, first, last)
+  if is_plain(list) then
+    return unpack(list, first, last)
+  end
+  local parts, count = {}, 0
+  for at = position(first, 1), position(last, #list) do
+    count = count + 1
+    parts[count] = list[at]
+  end
+  return unpack(parts, 1, count)
 end
 
 -- Nothing interrupts a finalizer.
@@ -117,20 +243,22 @@ globals.setmetatable = function(object, metatable)
   return setmetatable(object, metatable)
 end
 
--- Text only: bytecode could do anything.
-globals.load = function(chunk, name, mode, ...)
-  if mode ~= nil and mode ~= "t" and mode ~= "bt" then
-    return nil, "code is loaded from text only"
+-- Text only: bytecode could do anything. What is loaded has the globals of the file that loads it.
+local function loads(env)
+  return function(chunk, name, mode, ...)
+    if mode ~= nil and mode ~= "t" and mode ~= "bt" then
+      return nil, "code is loaded from text only"
+    end
+    if select("#", ...) > 0 then
+      return pause(load(chunk, name, "t", (...)))
+    end
+    return pause(load(chunk, name, "t", env))
   end
-  if select("#", ...) > 0 then
-    return load(chunk, name, "t", (...))
-  end
-  return load(chunk, name, "t", globals)
 end
 
 globals.collectgarbage = function(what)
   if what == nil or what == "collect" then
-    return collectgarbage("collect")
+    return pause(collectgarbage("collect"))
   elseif what == "count" then
     return collectgarbage("count")
   end
@@ -195,7 +323,7 @@ setmetatable(globals, {
 -- The environment of one file.
 local function environment(require)
   local env = setmetatable({ require = require }, { __index = globals, __metatable = false })
-  env._G = env
+  env._G, env.load = env, loads(env)
   return env
 end
 
@@ -227,6 +355,12 @@ local function starter(chunk, env, method)
     elseif type(rawget(env, method)) == "function" then
       known = env[method]
     else
+      -- One that defines functions and returns nothing is meant to have been called by one of them.
+      for name, value in next, env do
+        if select("#", ...) == 0 and type(value) == "function" and name ~= "require" and name ~= "load" then
+          error(format("the file defines the function `%s` and no `%s`, which is the entry's `method`", name, method), 0)
+        end
+      end
       return false, ...
     end
     return true
@@ -248,4 +382,11 @@ local function starter(chunk, env, method)
   end
 end
 
-return environment, guard, starter
+-- A function of the host that may take long.
+local function pausing(f)
+  return function(...)
+    return pause(f(...))
+  end
+end
+
+return environment, guard, starter, pausing

@@ -55,7 +55,7 @@ impl LuaFile {
     ) -> Result<Vec<PrepareWarning>, PrepareError> {
         bytecode(self)?;
         let mut warnings = Vec::new();
-        for Mention { name, line, what } in mentions::of(&self.text) {
+        for Mention { name, line, what } in mentions::of(without_first_line(&self.text)) {
             let (message, note) = match what {
                 What::Call => {
                     let full = if name.contains(':') { name.clone() } else { format!("{}:{name}", id.namespace()) };
@@ -105,6 +105,16 @@ fn with_imports(file: &Arc<LuaFile>, done: &mut Vec<(Arc<LuaFile>, Arc<Chunk>)>)
 fn bytecode(file: &LuaFile) -> Result<Vec<u8>, PrepareError> {
     let failed = |error: mlua::Error| PrepareError::invalid("source", format!("this is no Lua: {}", plain(&error)));
     let lua = Lua::new_with(StdLib::NONE, LuaOptions::new()).map_err(failed)?;
-    let chunk = lua.load(&*file.text).set_name(format!("@{}", file.name)).set_mode(ChunkMode::Text);
+    let chunk = lua.load(without_first_line(&file.text)).set_name(format!("@{}", file.name)).set_mode(ChunkMode::Text);
     Ok(chunk.into_function().map_err(failed)?.dump(false))
+}
+
+/// The code as `lua` reads it: without a mark of its encoding, and without a first line that names its interpreter.
+fn without_first_line(text: &str) -> &str {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    match text.starts_with('#') {
+        // The line's end stays, so that lines keep their numbers.
+        true => text.find('\n').and_then(|end| text.get(end..)).unwrap_or_default(),
+        false => text,
+    }
 }

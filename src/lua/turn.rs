@@ -10,8 +10,9 @@ use std::{
 
 use mlua::{HookTriggers, Lua, VmState};
 
-/// How many instructions of Lua are between two looks at the clock.
-const INSTRUCTIONS: u32 = 10_000;
+/// How many instructions of Lua are between two looks at the clock. Each may be a concatenation of megabytes: where they take
+/// long, there are fewer.
+const INSTRUCTIONS: u32 = 1_000;
 
 /// How long a call keeps its thread.
 const TURN: Duration = Duration::from_millis(1);
@@ -30,6 +31,9 @@ struct Turn {
     deadline: Option<Instant>,
     /// It was stopped because of its deadline.
     is_late: bool,
+    looked: Instant,
+    /// Instructions from one look to the next.
+    every: u32,
 }
 
 impl Turn {
@@ -47,29 +51,63 @@ impl Turn {
         self.is_over = true;
         Some(VmState::Yield)
     }
+
+    /// How many instructions the next look comes after, when that changes. Whatever catches the end of its call meets it
+    /// again at its next instruction.
+    fn adapt(&mut self, now: Instant, goes_on: bool) -> Option<u32> {
+        let took = now.saturating_duration_since(std::mem::replace(&mut self.looked, now));
+        let every = match goes_on {
+            false => 1,
+            true if took > TURN => (self.every / 8).max(1),
+            true if took < TURN / 16 => (self.every * 2).min(INSTRUCTIONS),
+            true => self.every,
+        };
+        (std::mem::replace(&mut self.every, every) != every || !goes_on).then_some(every)
+    }
 }
 
 impl Turns {
-    /// Turns for all coroutines of a VM.
-    pub(super) fn install(lua: &Lua) -> mlua::Result<Self> {
-        let turn = Turn { began: Instant::now(), is_over: false, deadline: None, is_late: false };
-        let turns = Self(Arc::new(Mutex::new(turn)));
-        turns.look_every(lua, INSTRUCTIONS)?;
-        Ok(turns)
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        let turn =
+            Turn { began: now, is_over: false, deadline: None, is_late: false, looked: now, every: INSTRUCTIONS };
+        Self(Arc::new(Mutex::new(turn)))
+    }
+
+    /// For all coroutines of a VM, from now on.
+    pub(super) fn install(&self, lua: &Lua) -> mlua::Result<()> {
+        self.look_every(lua, INSTRUCTIONS)
     }
 
     fn look_every(&self, lua: &Lua, instructions: u32) -> mlua::Result<()> {
         let turns = self.clone();
         lua.set_global_hook(HookTriggers::new().every_nth_instruction(instructions), move |lua, _| {
-            let goes_on = turns.turn().look(Instant::now());
-            if goes_on.is_none() {
-                // Whatever catches this meets it again at its next instruction.
-                turns.look_every(lua, 1)?;
+            let now = Instant::now();
+            let (goes_on, every) = {
+                let mut turn = turns.turn();
+                let goes_on = turn.look(now);
+                let every = turn.adapt(now, goes_on.is_some());
+                (goes_on, every)
+            };
+            if let Some(every) = every {
+                turns.look_every(lua, every)?;
+                // That goes through all frames, of which there may be many.
+                turns.turn().looked = Instant::now();
             }
-            goes_on.ok_or_else(|| {
-                mlua::Error::runtime("the call was stopped: it ran too long where it cannot be interrupted")
-            })
+            goes_on.ok_or_else(stopped)
         })
+    }
+
+    /// Whether the turn is over, asked by our own code where one instruction takes long.
+    ///
+    /// # Errors
+    /// When the call has to end, because it does not give its thread up.
+    pub(super) fn is_over(&self, lua: &Lua) -> mlua::Result<bool> {
+        let goes_on = self.turn().look(Instant::now());
+        if goes_on.is_none() {
+            self.look_every(lua, 1)?;
+        }
+        goes_on.map(|state| matches!(state, VmState::Yield)).ok_or_else(stopped)
     }
 
     /// A call begins, which is to end by then.
@@ -86,11 +124,15 @@ impl Turns {
     /// A turn begins.
     pub(super) fn begin(&self) {
         let mut turn = self.turn();
-        turn.began = Instant::now();
-        turn.is_over = false;
+        let now = Instant::now();
+        (turn.began, turn.looked, turn.is_over) = (now, now, false);
     }
 
     fn turn(&self) -> std::sync::MutexGuard<'_, Turn> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn stopped() -> mlua::Error {
+    mlua::Error::runtime("the call was stopped: it ran too long where it cannot be interrupted")
 }

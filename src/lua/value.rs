@@ -3,9 +3,14 @@
 //!
 //! What `nil` cannot be, a place in a list, is `json.null`.
 
+mod decode;
+
+use std::cell::Cell;
+
 use mlua::{LightUserData, Lua, Table, Value};
 use serde::{
     Serialize, Serializer,
+    de::DeserializeSeed as _,
     ser::{Error as _, SerializeMap, SerializeSeq},
 };
 use serde_json::{Map, Number, Value as Json};
@@ -16,7 +21,8 @@ use greenroom_actors::{
     wasmtime::component::Val,
 };
 
-use super::error::{LuaError, known, plain};
+use self::decode::Decoder;
+use super::error::LuaError;
 
 /// How deep tables may hold tables.
 const DEPTH_MAX: usize = 128;
@@ -85,16 +91,43 @@ fn form(table: &Table) -> Result<Form, String> {
     }
 }
 
+/// What is left of the room for one value that leaves its VM. A table that many refer to counts for each of them.
+struct Room(Cell<u64>);
+
+/// How large a value may be that leaves its VM, in bytes on the host.
+const ROOM_BYTES: u64 = 64 << 20;
+
+/// What each value takes there besides the text of strings.
+const VALUE_BYTES: u64 = 32;
+
+impl Room {
+    fn new() -> Self {
+        Self(Cell::new(ROOM_BYTES))
+    }
+
+    fn take(&self, value: &Value) -> Result<(), String> {
+        let text = if let Value::String(text) = value { text.as_bytes().len() as u64 } else { 0 };
+        let left = self.0.get().checked_sub(text.saturating_add(VALUE_BYTES));
+        self.0.set(left.ok_or_else(|| format!("the value is larger than {} MiB", ROOM_BYTES >> 20))?);
+        Ok(())
+    }
+
+    fn taken(&self) -> u64 {
+        ROOM_BYTES - self.0.get()
+    }
+}
+
 /// A Lua value as serde sees it.
-pub(super) struct Given<'v> {
+struct Given<'v> {
     lua: &'v Lua,
     value: &'v Value,
     depth: usize,
+    room: &'v Room,
 }
 
 impl<'v> Given<'v> {
     fn inner(&self, value: &'v Value) -> Self {
-        Self { lua: self.lua, value, depth: self.depth + 1 }
+        Self { value, depth: self.depth + 1, ..*self }
     }
 }
 
@@ -117,6 +150,7 @@ impl Serialize for Given<'_> {
                 "tables hold tables more than {DEPTH_MAX} deep; is one within itself?"
             )));
         }
+        self.room.take(self.value).map_err(S::Error::custom)?;
         match self.value {
             value if is_null(value) => serializer.serialize_unit(),
             Value::Boolean(v) => serializer.serialize_bool(*v),
@@ -149,28 +183,37 @@ impl Serialize for Given<'_> {
     }
 }
 
-/// The arguments of a call of a WebAssembly function.
-pub(super) fn to_vals(lua: &Lua, args: &[Value], signature: &Signature) -> Result<Vec<Val>, CallError> {
-    let args: Vec<_> = args.iter().map(|value| Given { lua, value, depth: 0 }).collect();
-    Ok(signature.encode(&args)?)
+/// The arguments of a call of a WebAssembly function, and about how many bytes they take.
+pub(super) fn to_vals(lua: &Lua, args: &[Value], signature: &Signature) -> Result<(Vec<Val>, u64), CallError> {
+    let room = Room::new();
+    let args: Vec<_> = args.iter().map(|value| Given { lua, value, depth: 0, room: &room }).collect();
+    Ok((signature.encode(&args)?, room.taken()))
 }
 
 /// A value as JSON. `at` names it in errors.
 pub(super) fn to_json(lua: &Lua, value: &Value, at: &str) -> Result<Json, CallError> {
-    json(lua, value, 0).map_err(|(problem, path)| {
+    sized_json(lua, value, at).map(|(json, _)| json)
+}
+
+/// A value as JSON, and about how many bytes it takes.
+pub(super) fn sized_json(lua: &Lua, value: &Value, at: &str) -> Result<(Json, u64), CallError> {
+    let room = Room::new();
+    let json = json(lua, value, 0, &room).map_err(|(problem, path)| {
         let path: String = path.into_iter().rev().collect();
         CallError::new(ErrorKind::Invalid, format!("{at}{path}: {problem}"))
-    })
+    });
+    json.map(|json| (json, room.taken()))
 }
 
 /// What does not fit, and the steps to it, innermost first.
 type Misfit = (String, Vec<String>);
 
-fn json(lua: &Lua, value: &Value, depth: usize) -> Result<Json, Misfit> {
+fn json(lua: &Lua, value: &Value, depth: usize, room: &Room) -> Result<Json, Misfit> {
     let misfit = |problem: String| (problem, Vec::new());
     if depth > DEPTH_MAX {
         return Err(misfit(format!("tables hold tables more than {DEPTH_MAX} deep; is one within itself?")));
     }
+    room.take(value).map_err(misfit)?;
     Ok(match value {
         value if is_null(value) => Json::Null,
         Value::Boolean(v) => Json::Bool(*v),
@@ -190,7 +233,7 @@ fn json(lua: &Lua, value: &Value, depth: usize) -> Result<Json, Misfit> {
             Form::List(length) => {
                 let items = (1..=length).map(|at| {
                     let item: Value = table.raw_get(at).map_err(|error| misfit(error.to_string()))?;
-                    json(lua, &item, depth + 1).map_err(|error| within(error, format!("[{at}]")))
+                    json(lua, &item, depth + 1, room).map_err(|error| within(error, format!("[{}]", at - 1)))
                 });
                 Json::Array(items.collect::<Result<_, _>>()?)
             }
@@ -198,8 +241,10 @@ fn json(lua: &Lua, value: &Value, depth: usize) -> Result<Json, Misfit> {
                 let mut fields = Map::new();
                 for pair in table.pairs::<mlua::LuaString, Value>() {
                     let (key, value) = pair.map_err(|error| misfit(error.to_string()))?;
-                    let key = key.to_string_lossy();
-                    let value = json(lua, &value, depth + 1).map_err(|error| within(error, format!(".{key}")))?;
+                    let Ok(key) = std::str::from_utf8(&key.as_bytes()).map(str::to_owned) else {
+                        return Err(misfit("a name is not UTF-8, and JSON has no bytes".to_owned()));
+                    };
+                    let value = json(lua, &value, depth + 1, room).map_err(|error| within(error, format!(".{key}")))?;
                     fields.insert(key, value);
                 }
                 // Tables have no order of their own.
@@ -218,28 +263,20 @@ fn within((problem, mut path): Misfit, step: String) -> Misfit {
 
 /// JSON as a Lua value. Nothing is `nil`, and `json.null` within a list.
 pub(super) fn from_json(lua: &Lua, json: &Json) -> mlua::Result<Value> {
-    Ok(match json {
-        Json::Null => Value::Nil,
-        Json::Bool(v) => Value::Boolean(*v),
-        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(integer), _) => Value::Integer(integer),
-            (None, Some(float)) if !number.is_u64() => Value::Number(float),
-            _ => return Err(too_large(number)),
-        },
-        Json::String(text) => Value::String(lua.create_string(text)?),
-        Json::Array(items) => list(lua, items.len(), items, |item| from_json(lua, item))?,
-        Json::Object(fields) => {
-            let fields = fields.iter().map(|(name, value)| (name.as_str(), value));
-            record(lua, fields, |value| from_json(lua, value))?
-        }
+    Decoder(lua).deserialize(json).map_err(|error| match error.to_string() {
+        message if message.contains("not enough memory") => mlua::Error::MemoryError(message),
+        message => LuaError::invalid(message),
     })
 }
 
 /// JSON text as a Lua value. `what` names it in errors.
 pub(super) fn parse_json(lua: &Lua, text: &[u8], what: &str) -> Result<Value, CallError> {
-    let invalid = |why: String| CallError::new(ErrorKind::Invalid, format!("{what} is no JSON: {why}"));
-    let json = serde_json::from_slice(text).map_err(|error| invalid(error.to_string()))?;
-    from_json(lua, &json).map_err(|error| known(&error).unwrap_or_else(|| invalid(plain(&error))))
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let parsed = Decoder(lua).deserialize(&mut deserializer);
+    parsed.and_then(|value| deserializer.end().map(|()| value)).map_err(|error| match error.to_string() {
+        message if message.contains("not enough memory") => CallError::new(ErrorKind::Internal, "not enough memory"),
+        message => CallError::new(ErrorKind::Invalid, format!("{what} is no JSON: {message}")),
+    })
 }
 
 /// The result of a WebAssembly function as a Lua value.
@@ -254,7 +291,7 @@ pub(super) fn from_val(lua: &Lua, val: &Val) -> mlua::Result<Value> {
         Val::S32(v) => Value::Integer((*v).into()),
         Val::U32(v) => Value::Integer((*v).into()),
         Val::S64(v) => Value::Integer(*v),
-        Val::U64(v) => Value::Integer(i64::try_from(*v).map_err(|_| too_large(v))?),
+        Val::U64(v) => Value::Integer(i64::try_from(*v).map_err(|_| LuaError::invalid(too_large(v)))?),
         Val::Float32(v) => Value::Number((*v).into()),
         Val::Float64(v) => Value::Number(*v),
         Val::Char(v) => Value::String(lua.create_string(v.encode_utf8(&mut [0; 4]))?),
@@ -337,7 +374,6 @@ fn record<'a, T: 'a>(
     Ok(Value::Table(table))
 }
 
-fn too_large(number: impl std::fmt::Display) -> mlua::Error {
-    let message = format!("{number} is beyond Lua's integers, which end at {}; pass it as a string", i64::MAX);
-    LuaError::raised(CallError::new(ErrorKind::Invalid, message))
+fn too_large(number: impl std::fmt::Display) -> String {
+    format!("{number} is beyond Lua's integers, which end at {}; pass it as a string", i64::MAX)
 }

@@ -40,6 +40,15 @@ pub(super) struct Vm {
     pub(super) start: Function,
 }
 
+/// Lua code that makes a function give the thread up after it, where that is due.
+struct Pausing(Function);
+
+/// A function of ours that may take long.
+pub(super) fn pausing(lua: &Lua, function: Function) -> mlua::Result<Function> {
+    let pausing = lua.app_data_ref::<Pausing>().map(|pausing| pausing.0.clone());
+    pausing.map_or(Ok(function.clone()), |pausing| pausing.call(function))
+}
+
 /// Lua code that runs functions so that what they raise comes with a traceback.
 struct Guard(Function);
 
@@ -59,14 +68,18 @@ impl Vm {
         let spawn = lua.create_function(spawn)?;
         let opened = lua.create_function(opened)?;
         let module = lua.create_function(global)?;
-        let (environment, guard, starter): (Function, Function, Function) =
-            sandbox.call((print, traceback, spawn, opened, module))?;
+        let turns = Turns::new();
+        let asked = turns.clone();
+        let is_over = lua.create_function(move |lua, ()| asked.is_over(lua))?;
+        let (environment, guard, starter, pausing): (Function, Function, Function, Function) =
+            sandbox.call((print, traceback, spawn, opened, module, is_over))?;
+        lua.set_app_data(Pausing(pausing));
         lua.set_app_data(Guard(guard.clone()));
         lua.set_app_data(Loader { environment, modules: RefCell::default(), files: RefCell::default() });
         let (code, env) = load(&lua, chunk)?;
         let start: Function = starter.call((code, env, method))?;
         let start = guard.bind(start)?;
-        let turns = Turns::install(&lua)?;
+        turns.install(&lua)?;
         lua.gc_restart();
         Ok(Self { lua, turns, start })
     }
@@ -149,7 +162,7 @@ async fn require_file(lua: &Lua, file: &Arc<Chunk>) -> mlua::Result<Value> {
 fn opened(lua: &Lua, raised: Value) -> mlua::Result<Value> {
     let Value::Error(error) = &raised else { return Ok(raised) };
     match known(error) {
-        Some(error) => lua.create_userdata(LuaError(error)).map(Value::UserData),
+        Some(error) => lua.create_userdata(LuaError::new(lua, error)?).map(Value::UserData),
         None => lua.create_string(plain(error)).map(Value::String),
     }
 }

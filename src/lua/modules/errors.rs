@@ -4,7 +4,7 @@ use greenroom_actors::{CallError, ErrorKind};
 use mlua::{AnyUserData, Lua, Table, Value};
 
 use crate::lua::{
-    error::{LuaError, known, plain},
+    error::{LuaError, cut, known, plain},
     value,
 };
 
@@ -43,21 +43,21 @@ fn new(lua: &Lua, (first, second): (Value, Option<String>)) -> mlua::Result<LuaE
     let error = match (first, second) {
         (Value::Table(table), None) => {
             let kind = table.get::<Option<String>>("kind")?.map_or(Ok(ErrorKind::Internal), |kind| named(&kind))?;
-            let error = CallError::new(kind, message(&table)?);
+            let error = CallError::new(kind, cut(message(&table)?));
             match table.get::<Value>("details")? {
                 Value::Nil => error,
                 details => error.with_details(value::to_json(lua, &details, "details").map_err(LuaError::raised)?),
             }
         }
-        (Value::String(kind), Some(message)) => CallError::new(named(&kind.to_string_lossy())?, message),
-        (Value::String(message), None) => CallError::new(ErrorKind::Internal, message.to_string_lossy()),
+        (Value::String(kind), Some(message)) => CallError::new(named(&kind.to_string_lossy())?, cut(message)),
+        (Value::String(message), None) => CallError::new(ErrorKind::Internal, cut(message.to_string_lossy())),
         _ => {
             return Err(LuaError::invalid(
                 "errors.new takes a message, a kind and a message, or {kind=, message=, details=}",
             ));
         }
     };
-    Ok(LuaError(error))
+    LuaError::new(lua, error)
 }
 
 fn message(table: &Table) -> mlua::Result<String> {
@@ -66,14 +66,14 @@ fn message(table: &Table) -> mlua::Result<String> {
 }
 
 /// `wrap(error, context)`: the same kind and details, and `context: ` before the message.
-fn wrap(_: &Lua, (error, context): (Value, String)) -> mlua::Result<LuaError> {
+fn wrap(lua: &Lua, (error, context): (Value, String)) -> mlua::Result<LuaError> {
     let error = match (of(&error), &error) {
         (Some(error), _) => error,
         (None, Value::Error(error)) => CallError::new(ErrorKind::Internal, plain(error)),
         (None, Value::Nil) => return Err(LuaError::invalid("errors.wrap: there is no error to wrap")),
         (None, other) => CallError::new(ErrorKind::Internal, other.to_string()?),
     };
-    let mut wrapped = CallError::new(error.kind(), format!("{context}: {error}"));
+    let mut wrapped = CallError::new(error.kind(), cut(format!("{context}: {error}")));
     if let Some(details) = error.details() {
         wrapped = wrapped.with_details(details.clone());
     }
@@ -83,5 +83,5 @@ fn wrap(_: &Lua, (error, context): (Value, String)) -> mlua::Result<LuaError> {
     if let Some(backtrace) = error.backtrace() {
         wrapped = wrapped.with_backtrace(backtrace);
     }
-    Ok(LuaError(wrapped))
+    LuaError::new(lua, wrapped)
 }

@@ -8,15 +8,17 @@ use std::{
 };
 
 use futures::{FutureExt as _, StreamExt as _, stream};
-use greenroom_actors::{Answer, CallError, CallOptions, ErrorKind, Payload, WeakRuntime};
+use greenroom_actors::{Answer, CallError, CallOptions, ErrorKind, Payload, WeakRuntime, wasm::host_bytes};
 use mlua::{IntoLua as _, Lua, Table, UserData, UserDataMethods, Value, Variadic};
+use serde_json::Value as Json;
 use tokio::{sync::Notify, task::AbortHandle};
 
-use super::{Current, Host, outcome};
+use super::{Current, Host, Tasks, outcome};
 use crate::lua::{
     channel::{Channel, Item},
     duration::Span,
     error::{LuaError, known},
+    held::{self, Held, Ledger},
     value,
 };
 
@@ -31,11 +33,16 @@ pub(super) fn module(lua: &Lua) -> mlua::Result<Value> {
     Ok(Value::Table(module))
 }
 
+/// Names and values that calls may be given, in bytes.
+const CONTEXT_BYTES_MAX: usize = 64 << 10;
+
 /// What `funcs.new()` gives: the options of calls. Each change gives another.
 #[derive(Clone, Default)]
 struct Options {
     timeout: Option<Duration>,
     values: BTreeMap<String, String>,
+    /// The room that these take.
+    held: Option<Arc<Held>>,
 }
 
 impl UserData for Options {
@@ -55,7 +62,7 @@ impl UserData for Options {
             }
             Ok(changed)
         });
-        methods.add_method("with_context", |_, this, values: Table| {
+        methods.add_method("with_context", |lua, this, values: Table| {
             let mut changed = this.clone();
             for pair in values.pairs::<String, Value>() {
                 let (name, value) = pair?;
@@ -70,6 +77,11 @@ impl UserData for Options {
                 };
                 changed.values.insert(name, value);
             }
+            let bytes: usize = changed.values.iter().map(|(name, value)| name.len() + value.len()).sum();
+            if bytes > CONTEXT_BYTES_MAX {
+                return Err(LuaError::invalid(format!("with_context: more than {CONTEXT_BYTES_MAX} bytes of values")));
+            }
+            changed.held = held::hold(lua, bytes as u64).map_err(LuaError::raised)?.map(Arc::new);
             Ok(changed)
         });
         methods.add_async_method("call", |lua, this, (id, args): (String, Variadic<Value>)| async move {
@@ -89,6 +101,8 @@ struct Ready {
     options: CallOptions,
     /// When the chain of calls that this one belongs to is over.
     deadline: Option<Instant>,
+    /// The room that the arguments take.
+    held: Option<Held>,
 }
 
 /// Converts the arguments to what the function takes.
@@ -97,21 +111,31 @@ fn ready(lua: &Lua, id: String, args: &[Value], options: &Options) -> Result<Rea
     let mut context = Current::context(lua)?.nested()?;
     context.values.extend(options.values.clone());
     let id = if id.contains(':') { id } else { format!("{}:{id}", host.function.namespace()) };
-    let args = match host.runtime.signature(&id)? {
-        Some(signature) => Payload::Vals(value::to_vals(lua, args, &signature)?),
+    let (args, bytes) = match host.runtime.signature(&id)? {
+        Some(signature) => {
+            let (vals, bytes) = value::to_vals(lua, args, &signature)?;
+            (Payload::Vals(vals), bytes)
+        }
         None => {
-            let named = args.iter().enumerate().map(|(at, arg)| value::to_json(lua, arg, &format!("args[{at}]")));
-            Payload::Json(named.collect::<Result<_, _>>()?)
+            let (mut jsons, mut bytes) = (Vec::new(), 0);
+            for (at, arg) in args.iter().enumerate() {
+                let (json, more) = value::sized_json(lua, arg, &format!("args[{at}]"))?;
+                jsons.push(json);
+                bytes += more;
+            }
+            (Payload::Json(jsons), bytes)
         }
     };
+    let held = held::hold(lua, bytes)?;
     let deadline = context.deadline;
     let options = CallOptions { timeout: options.timeout, ..CallOptions::default() }.with_context(context);
-    Ok(Ready { runtime: host.runtime.clone(), id, args, options, deadline })
+    Ok(Ready { runtime: host.runtime.clone(), id, args, options, deadline, held })
 }
 
 impl Ready {
     async fn run(self) -> Result<Answer, CallError> {
         let answer = self.runtime.call(&self.id, self.args, self.options).await;
+        drop(self.held);
         let timed_out = answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Timeout);
         if timed_out && self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             // The time of the whole chain is over: whoever ends this call is on the way, and its code has no say any more.
@@ -145,34 +169,64 @@ fn result(lua: &Lua, answer: Answer) -> Result<Value, CallError> {
 fn start(lua: &Lua, id: String, args: &[Value], options: &Options) -> mlua::Result<(Option<Future>, Value)> {
     let ready = match ready(lua, id, args, options) {
         Ok(ready) => ready,
-        Err(error) => return Ok((None, LuaError(error).into_lua(lua)?)),
+        Err(error) => return Ok((None, LuaError::new(lua, error)?.into_lua(lua)?)),
     };
     let progress = Arc::new(Progress::default());
-    let told = Arc::clone(&progress);
+    let (told, ledger) = (Arc::clone(&progress), Ledger::of(lua));
     let task = tokio::spawn(async move {
         let answer = ready.run().await;
-        told.end(answer);
+        let held = ledger.map(|ledger| (ledger.hold(answer.as_ref().map_or(0, bytes)), ledger.max()));
+        match held {
+            Some((None, max)) => {
+                let message = format!(
+                    "the results of calls in the background that nobody has taken need more memory than \
+                     limits.max_memory_bytes ({max})"
+                );
+                told.end(Err(CallError::new(ErrorKind::Internal, message)), None);
+            }
+            held => told.end(answer, held.and_then(|(held, _)| held)),
+        }
     });
+    Tasks::add(lua, task.abort_handle());
     Ok((Some(Future(Arc::new(Background { progress, task: task.abort_handle() }))), Value::Nil))
+}
+
+/// What an answer takes, in bytes.
+fn bytes(answer: &Answer) -> u64 {
+    match answer {
+        Answer::Val(val) => val.as_ref().map_or(0, host_bytes),
+        Answer::Json(json) => json_bytes(json),
+        Answer::Http => 0,
+    }
+}
+
+fn json_bytes(json: &Json) -> u64 {
+    let inside = match json {
+        Json::String(text) => text.len() as u64,
+        Json::Array(items) => items.iter().map(json_bytes).sum(),
+        Json::Object(fields) => fields.iter().map(|(name, value)| name.len() as u64 + 64 + json_bytes(value)).sum(),
+        _ => 0,
+    };
+    size_of::<Json>() as u64 + inside
 }
 
 /// How far a call in the background is.
 #[derive(Default)]
 struct Progress {
-    answer: OnceLock<Result<Answer, CallError>>,
+    answer: OnceLock<(Result<Answer, CallError>, Option<Held>)>,
     ended: Notify,
 }
 
 impl Progress {
-    fn end(&self, answer: Result<Answer, CallError>) {
-        self.answer.get_or_init(|| answer);
+    fn end(&self, answer: Result<Answer, CallError>, held: Option<Held>) {
+        self.answer.get_or_init(|| (answer, held));
         self.ended.notify_waiters();
     }
 
     async fn ended(&self) -> &Result<Answer, CallError> {
         loop {
             let ended = self.ended.notified();
-            if let Some(answer) = self.answer.get() {
+            if let Some((answer, _)) = self.answer.get() {
                 return answer;
             }
             ended.await;
@@ -189,7 +243,7 @@ struct Background {
 impl Background {
     fn cancel(&self) {
         self.task.abort();
-        self.progress.end(Err(CallError::new(ErrorKind::Canceled, "the call was canceled by its caller")));
+        self.progress.end(Err(CallError::new(ErrorKind::Canceled, "the call was canceled by its caller")), None);
     }
 }
 
@@ -215,7 +269,7 @@ impl Future {
     }
 
     fn answer(&self) -> Option<&Result<Answer, CallError>> {
-        self.0.progress.answer.get()
+        self.0.progress.answer.get().map(|(answer, _)| answer)
     }
 }
 
@@ -233,8 +287,8 @@ impl UserData for Future {
             Some(Err(error)) => outcome(lua, Err(error.clone())),
             None => Ok((Value::Nil, Value::Nil)),
         });
-        methods.add_method("error", |_, this, ()| match this.answer() {
-            Some(Err(error)) => Ok((Some(LuaError(error.clone())), true)),
+        methods.add_method("error", |lua, this, ()| match this.answer() {
+            Some(Err(error)) => Ok((Some(LuaError::new(lua, error.clone())?), true)),
             _ => Ok((None, false)),
         });
         methods.add_method("cancel", |_, this, ()| {

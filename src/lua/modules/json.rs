@@ -5,7 +5,7 @@ use greenroom_actors::{CallError, ErrorKind};
 use mlua::{Lua, LuaString, Table, Value};
 
 use super::outcome;
-use crate::lua::value;
+use crate::lua::{value, vm::pausing};
 
 pub(super) fn module(lua: &Lua) -> mlua::Result<Value> {
     let module = lua.create_table()?;
@@ -13,12 +13,12 @@ pub(super) fn module(lua: &Lua) -> mlua::Result<Value> {
         Ok(json) => Ok((Value::String(lua.create_string(json.to_string())?), Value::Nil)),
         Err(error) => outcome(lua, Err(error)),
     };
-    module.raw_set("encode", lua.create_function(encode)?)?;
+    module.raw_set("encode", pausing(lua, lua.create_function(encode)?)?)?;
     let decode = |lua: &Lua, text: LuaString| match serde_json::from_slice::<serde_json::Value>(&text.as_bytes()) {
         Ok(json) => Ok((value::from_json(lua, &json)?, Value::Nil)),
         Err(error) => outcome(lua, Err(CallError::new(ErrorKind::Invalid, format!("this is no JSON: {error}")))),
     };
-    module.raw_set("decode", lua.create_function(decode)?)?;
+    module.raw_set("decode", pausing(lua, lua.create_function(decode)?)?)?;
     module.raw_set("null", value::null())?;
     let object = |lua: &Lua, table: Option<Table>| {
         let table = table.map_or_else(|| lua.create_table(), Ok)?;

@@ -4,7 +4,13 @@ use mlua::{Lua, LuaString, MultiValue, Table, Value};
 use tracing::Level;
 
 use super::{Current, Host};
-use crate::lua::{error::LuaError, value};
+use crate::lua::{
+    error::{LuaError, cut, text},
+    value,
+};
+
+/// Fields of one line. More are left out.
+const FIELDS_MAX: usize = 64;
 
 pub(super) fn module(lua: &Lua) -> mlua::Result<Value> {
     let module = lua.create_table()?;
@@ -22,10 +28,10 @@ fn log(lua: &Lua, level: Level, args: MultiValue) -> mlua::Result<()> {
     if matches!(args.peek(), Some(Value::Table(_))) {
         args.next();
     }
-    let Some(text) = args.next() else {
+    let Some(given) = args.next() else {
         return Err(LuaError::invalid("a line of the log has a text: `logger:info(\"done\", {users = 3})`"));
     };
-    let mut line = text.to_string()?;
+    let mut line = cut(text(&given));
     if let Some(Value::Table(fields)) = args.next() {
         write_fields(lua, &fields, &mut line)?;
     }
@@ -40,9 +46,12 @@ fn write_fields(lua: &Lua, fields: &Table, line: &mut String) -> mlua::Result<()
             Value::Table(_) => {
                 value::to_json(lua, &field, "field").map(|json| json.to_string()).map_err(LuaError::raised)?
             }
-            other => other.to_string()?,
+            other => cut(text(other)),
         };
-        shown.push((name.to_string()?, field));
+        shown.push((cut(text(&name)), cut(field)));
+        if shown.len() == FIELDS_MAX {
+            break;
+        }
     }
     shown.sort();
     for (name, field) in shown {

@@ -138,7 +138,7 @@ fn event(lua: &Lua, exit: Exit) -> mlua::Result<Value> {
     let result = lua.create_table()?;
     match exit.result {
         Ok(code) => result.raw_set("value", code)?,
-        Err(error) => result.raw_set("error", LuaError(error).into_lua(lua)?)?,
+        Err(error) => result.raw_set("error", LuaError::new(lua, error)?.into_lua(lua)?)?,
     }
     let event = lua.create_table()?;
     event.raw_set("kind", EXIT)?;

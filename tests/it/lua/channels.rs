@@ -78,7 +78,22 @@ async fn wrong_uses_of_channels_say_what_is_right() {
         ("empty", "channel.select{}", "select has no case, and would wait for ever"),
     ] {
         let error = once(&format!("channel-{at}"), "", source, json!([])).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Invalid, "{at}: {error}");
+        assert_eq!(error.kind(), ErrorKind::Internal, "{at}: {error}");
         assert!(error.message().starts_with(expected), "{at}: {error}");
     }
+}
+
+#[tokio::test]
+async fn who_waits_for_several_channels_is_handed_one_item() {
+    let source = "local c, d, done = channel.new(), channel.new(), channel.new(2)\n\
+        coroutine.spawn(function() c:send('c') done:send('c') end)\n\
+        coroutine.spawn(function() d:send('d') done:send('d') end)\n\
+        local first = channel.select{ c:case_receive(), d:case_receive() }\ntime.sleep(10)\n\
+        local sent = done:receive()\n\
+        local waits = channel.select{ done:case_receive(), default = true }\n\
+        local second = channel.select{ c:case_receive(), d:case_receive() }\n\
+        local own = channel.new()\n\
+        local alone = channel.select{ own:case_send(1), own:case_receive(), time.after(20):case_receive() }\n\
+        return { first.value == sent, waits.default, first.value ~= second.value, alone.index }";
+    assert_eq!(once("hand-over", "modules: [time]", source, json!([])).await.unwrap(), json!([true, true, true, 3]));
 }

@@ -10,8 +10,31 @@ use super::{call, entry, item, lua, once, start};
 use crate::registry::Root;
 
 /// Loops that never end, in places of all sorts.
-const ENDLESS: [(&str, &str); 9] = [
+const ENDLESS: [(&str, &str); 24] = [
     ("loop", "while true do end"),
+    ("rep", "while true do string.rep('', math.maxinteger) end"),
+    ("concat", "table.concat(setmetatable({}, { __index = table.concat }), '', 1, math.maxinteger)"),
+    (
+        "insert",
+        "local n = 0 table.insert(setmetatable({}, { __len = function() n = n + 1 return n == 1 and 0 or 1 << 61 end }), 1, 5) \
+         while true do end",
+    ),
+    ("remove", "table.remove(setmetatable({}, { __len = function() return 1 << 61 end }), 1)"),
+    ("move", "table.move({}, '1', tostring(1 << 61), 2)"),
+    (
+        "sorted",
+        "table.sort(setmetatable({}, { __len = function() return 2147483640 end, __index = table.pack, __newindex = rawequal }), \
+         rawequal)",
+    ),
+    ("spawn", "local function f() coroutine.spawn(f) end f() channel.new():receive()"),
+    ("reader", "load(function() return ' ' end)"),
+    ("reverse", "local s = ('x'):rep(1e7) while true do s:reverse() end"),
+    ("join", "local s = ('x'):rep(1e7) while true do local t = s .. 'y' end"),
+    ("sorts", "local t = {} for i = 1, 2e4 do t[i] = -i end while true do table.sort(t) end"),
+    ("encode", "local t = {} for i = 1, 1e4 do t[i] = i end while true do json.encode(t) end"),
+    ("load", "local s = ('x = 1 '):rep(1e4) while true do load(s) end"),
+    ("find", "local s = ('x'):rep(1e4) while true do pcall(s.find, s, '.-.-.-b') end"),
+    ("collect", "local t = {} for i = 1, 1e5 do t[i] = {} end while true do collectgarbage() end"),
     ("pcall", "while true do pcall(function() while true do end end) end"),
     ("coroutine", "coroutine.wrap(function() while true do end end)()"),
     ("sort", "table.sort({3, 2, 1}, function() while true do end end)"),
@@ -30,7 +53,7 @@ async fn what_never_ends_is_stopped_by_its_deadline_and_the_next_call_runs() {
     for (at, endless) in ENDLESS {
         let yaml = entry(
             "f",
-            "limits: {max_execution_ms: 50}\npool: {type: static, size: 1}",
+            "limits: {max_execution_ms: 50}\nmodules: [json]\npool: {type: static, size: 1}",
             &format!("if ... then\n  do {endless} end\nend\nreturn 'well'"),
         );
         let runtime = start(&format!("endless-{at}"), &Root::with(&yaml)).await;
@@ -135,4 +158,46 @@ async fn ten_thousand_calls_sleep_at_once_on_two_threads() {
     }
     // Other tests of this process come and go, with some threads each.
     assert!(threads() < before + 200, "{} threads, {before} before", threads());
+}
+
+#[tokio::test]
+async fn memory_outside_of_the_vm_counts_too() {
+    let big = "local big = ('x'):rep(2e6)\n";
+    for (at, source) in [
+        (
+            "results",
+            "local kept = {} for i = 1, 40 do kept[i] = funcs.async('gives') end for i = 1, 40 do \
+            local _, ok = kept[i]:response():receive() if not ok then error((kept[i]:error())) end end",
+        ),
+        (
+            "arguments",
+            "local kept = {} for i = 1, 40 do local f, e = funcs.async('sleeps', big) kept[i] = f or error(e) end",
+        ),
+        (
+            "context",
+            "local kept = {} for i = 1, 1e5 do kept[i] = funcs.new():with_context{ a = big:sub(1, 60000) } end",
+        ),
+        ("errors", "local kept = {} for i = 1, 1e6 do kept[i] = errors.new(big) end"),
+    ] {
+        let yaml =
+            entry("f", "limits: {max_memory_bytes: 16777216}\nmodules: [funcs, errors]", &format!("{big}{source}"))
+                + &item("gives", "", "return ('x'):rep(2e6)")
+                + &item("sleeps", "modules: [time]", "time.sleep('1h')");
+        let runtime = start(&format!("outside-{at}"), &Root::with(&yaml)).await;
+        let error = call(&runtime, json!([])).await.unwrap_err();
+        assert!(error.message().contains("limits.max_memory_bytes (16777216)"), "{at}: {error}");
+    }
+    let drops = format!("{big}for i = 1, 1000 do errors.new(big) end\nreturn 'well'");
+    let fields = "limits: {max_memory_bytes: 16777216}";
+    assert_eq!(once("outside-dropped", fields, &drops, json!([])).await.unwrap(), json!("well"));
+}
+
+#[tokio::test]
+async fn a_value_that_refers_to_another_many_times_is_bounded() {
+    let source = "local t = { 1 } for i = 1, 60 do t = { t, t } end\nlocal _, err = json.encode(t)\n\
+        local _, other = funcs.call('f', t)\nreturn { err:message(), other:message() }";
+    let answer = once("bounded", "modules: [json, funcs]", source, json!([])).await.unwrap();
+    for message in answer.as_array().unwrap() {
+        assert!(message.as_str().unwrap().ends_with(": the value is larger than 64 MiB"), "{answer}");
+    }
 }

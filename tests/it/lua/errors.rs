@@ -90,7 +90,7 @@ async fn wrong_uses_of_errors_say_what_is_right() {
         ("wrap", "errors.wrap(nil, 'x')", "errors.wrap: there is no error to wrap"),
     ] {
         let error = once(&format!("misuse-{at}"), "", source, json!([])).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Invalid, "{at}: {error}");
+        assert_eq!(error.kind(), ErrorKind::Internal, "{at}: {error}");
         assert!(error.message().starts_with(expected), "{at}: {error}");
     }
 }
@@ -132,4 +132,22 @@ async fn what_our_functions_raise_is_caught_as_an_error_with_a_kind_or_a_text() 
     let (kinds, text) = answer.as_array().unwrap().split_at(4);
     assert_eq!(kinds, ["invalid"; 4]);
     assert!(text[0].as_str().unwrap().contains("bad argument #1"), "{answer}");
+}
+
+#[tokio::test]
+async fn errors_are_joined_with_texts_and_say_what_they_can() {
+    let source = "local e, f = errors.new('a'), errors.new('invalid', 'b')\n\
+        local ok, closed = coroutine.close(coroutine.create(function() end))\n\
+        return { 'failed: ' .. e, e .. '!', e .. f, ok, closed == nil }";
+    let expected = json!(["failed: internal: a", "internal: a!", "internal: ainvalid: b", true, true]);
+    assert_eq!(once("joined", "", source, json!([])).await.unwrap(), expected);
+    for (at, source, expected) in [
+        ("bytes", "error('\\255 boom', 0)", "\u{fffd} boom"),
+        ("object", "error(setmetatable({}, { __tostring = function() return 'mine' end }))", "mine"),
+    ] {
+        let error = once(&format!("says-{at}"), "", source, json!([])).await.unwrap_err();
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Internal, expected), "{at}");
+    }
+    let long = once("says-long", "", "error(('x'):rep(5e6), 0)", json!([])).await.unwrap_err();
+    assert!(long.message().len() < 20_000 && long.message().ends_with("bytes more)"), "{}", long.message().len());
 }

@@ -93,11 +93,11 @@ async fn what_is_neither_in_modules_nor_in_imports_cannot_be_required() {
         (
             "io",
             "io",
-            ErrorKind::Invalid,
+            ErrorKind::Internal,
             "there is no module `io`; there are channel, env, errors, funcs, http, \
             http_client, json, logger, process, time, and of `imports`: lib",
         ),
-        ("path", "./lib", ErrorKind::Invalid, "there is no module `./lib`"),
+        ("path", "./lib", ErrorKind::Internal, "there is no module `./lib`"),
     ] {
         let mut yaml = entry("f", "imports: {lib: lib}", &format!("return require('{name}')"));
         // What a library may use is its own: the file that imports it has none of it.
@@ -126,5 +126,47 @@ async fn every_pool_runs_functions_in_lua() {
         ));
         let runtime = start(&format!("pool-{at}"), &root).await;
         assert_eq!(call(&runtime, json!([6, 7])).await.unwrap(), json!(42), "{pool}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_defines_functions_and_returns_nothing_is_meant_to_have_the_method() {
+    let error = once("typo", "method: reprot", "function report() end", json!([])).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Internal);
+    let expected = "the file defines the function `report` and no `reprot`, which is the entry's `method`";
+    assert_eq!(error.message(), expected);
+}
+
+#[tokio::test]
+async fn what_is_loaded_has_the_globals_of_its_file_alone() {
+    let yaml = entry(
+        "f",
+        "imports: {lib: lib}",
+        "name = 'mine'\nlocal lib = require('lib')\nload('seen = name')()\n\
+         return { seen, load('return type(require)')(), lib, leak == nil }",
+    ) + "  - {name: lib, kind: library.lua, source: \"load('leak = 1')() return name == nil and leak\"}\n";
+    let runtime = start("load", &Root::with(&yaml)).await;
+    assert_eq!(call(&runtime, json!([])).await.unwrap(), json!(["mine", "function", 1, true]));
+}
+
+#[tokio::test]
+async fn a_mark_of_the_encoding_and_a_line_for_the_shell_are_no_lua() {
+    let root = Root::with("entries:\n  - {name: f, kind: function.lua, source: \"file://f.lua\"}\n");
+    root.write("f.lua", "\u{feff}#!/usr/bin/env lua\nerror('here')");
+    let runtime = start("shebang", &root).await;
+    assert_eq!(call(&runtime, json!([])).await.unwrap_err().message(), "f.lua:2: here");
+}
+
+#[tokio::test]
+async fn what_a_call_left_in_the_background_ends_with_it_also_where_instances_are_kept() {
+    let yaml = entry(
+        "f",
+        "modules: [funcs]\npool: {type: static, size: 1, reuse: 9}",
+        "if ... then kept = funcs.async('sleeps') end\nreturn kept ~= nil",
+    ) + &item("sleeps", "modules: [time]", "time.sleep('1h')");
+    let runtime = start("reuse-left", &Root::with(&yaml)).await;
+    assert_eq!(call(&runtime, json!([true])).await.unwrap(), json!(true));
+    while runtime.tree().await.functions.iter().any(|function| function.calls > 0) {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
 }

@@ -112,7 +112,7 @@ async fn wrong_options_say_what_there_is() {
         ("context", "funcs.new():with_context{ user = {} }", "with_context: `user` is a table; values are strings"),
     ] {
         let error = once(&format!("option-{at}"), "modules: [funcs]", source, json!([])).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Invalid, "{at}: {error}");
+        assert_eq!(error.kind(), ErrorKind::Internal, "{at}: {error}");
         assert!(error.message().starts_with(expected), "{at}: {error}");
     }
 }

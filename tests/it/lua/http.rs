@@ -278,7 +278,7 @@ async fn a_result_that_is_no_response_is_a_problem_that_says_why() {
         ("text", 500, "`headers` is a string; write {name = \"value\"}"),
         ("hop", 500, "the header `connection` is about the connection, which is the server's business"),
         ("length", 500, "`content-length` is 7, and the body has 0 bytes"),
-        ("inner", 500, "result.a[1]: a function cannot leave its function"),
+        ("inner", 500, "result.a[0]: a function cannot leave its function"),
         ("large", 500, "the result is larger than limits.max_result_bytes (100)"),
         ("errors", 404, "no such user"),
         ("raised", 503, "later"),

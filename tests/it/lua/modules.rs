@@ -46,7 +46,7 @@ async fn what_is_no_duration_says_what_is_one() {
         let error =
             once(&format!("duration-{at}"), "modules: [time]", &format!("time.sleep({given})"), json!([])).await;
         let error = error.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Invalid, "{given}: {error}");
+        assert_eq!(error.kind(), ErrorKind::Internal, "{given}: {error}");
         assert!(error.message().starts_with("expected a duration, got "), "{given}: {error}");
         assert!(
             error.message().ends_with("write milliseconds, or a string such as \"500ms\", \"3s\" or \"1m30s\""),

@@ -163,14 +163,16 @@ async fn json_goes_through_lua_and_keeps_what_it_is() {
 #[tokio::test]
 async fn results_that_are_no_json_say_where() {
     for (at, source, expected) in [
-        ("bytes", "return { a = { '\\255' } }", "result.a[1]: a string is not UTF-8, and JSON has no bytes"),
+        ("bytes", "return { a = { '\\255' } }", "result.a[0]: a string is not UTF-8, and JSON has no bytes"),
         ("function", "return { a = { b = print } }", "result.a.b: a function cannot leave its function"),
         ("circle", "local t = {} t.t = t return t", "result.t.t.t"),
         ("key", "return { [1.5] = 1 }", "result: a table has a number as a key"),
+        ("name", "return { ['\\255'] = 1 }", "result: a name is not UTF-8, and JSON has no bytes"),
+        ("many", "local t = { 1 } for i = 1, 60 do t = { t, t } end return t", "result"),
         ("channel", "return { c = channel.new() }", "result.c: a "),
     ] {
         let error = once(&format!("result-{at}"), "", source, json!([])).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Invalid, "{at}");
+        assert_eq!(error.kind(), ErrorKind::Internal, "{at}");
         assert!(error.message().starts_with(expected), "{at}: {error}");
     }
 }
