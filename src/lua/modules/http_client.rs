@@ -15,7 +15,7 @@ use http::{
 use mlua::{FromLua as _, Lua, LuaString, Table, Value};
 
 use super::{Current, Host, outcome};
-use crate::lua::{duration::Span, error::LuaError, value};
+use crate::lua::{duration::Span, error::LuaError, held::Ledger, value};
 
 /// The methods that have functions of their own.
 const METHODS: [(&str, Method); 6] = [
@@ -141,6 +141,12 @@ impl Options {
                 }
                 ("timeout", given) => options.timeout = Some(Span::from_lua(given, lua)?.0),
                 ("max_body_bytes", Value::Integer(max)) if max >= 0 => {
+                    let (max, most) = (max.unsigned_abs(), Ledger::of(lua).map_or(u64::MAX, |ledger| ledger.max()));
+                    if max > most {
+                        return Err(LuaError::invalid(format!(
+                            "`max_body_bytes` is {max}, and the function may have limits.max_memory_bytes ({most}) in all"
+                        )));
+                    }
                     options.body_bytes_max = Some(usize::try_from(max).unwrap_or(usize::MAX));
                 }
                 ("headers" | "query", other) => {

@@ -242,7 +242,7 @@ async fn what_is_no_request_is_refused() {
           why('GET', url, {headers = {['a b'] = '1'}}), why('GET', url, {headers = {a = '\\n'}}),
           why('GET', url, {headers = {a = {{}}}}), why('GET', url, {headers = {'a'}}), why('GET', url, {headers = 'a'}),
           why('GET', url, {query = 7}), why('GET', url, {body = {}}), why('GET', url, {body = '', json = 1}),
-          why('GET', url, {json = print}), why('GET', url, {timeout = 'soon'}), why('GET', url, {max_body_bytes = -1}),
+          why('GET', url, {json = print}), why('GET', url, {timeout = 'soon'}), why('GET', url, {max_body_bytes = -1}), why('GET', url, {max_body_bytes = 1 << 40}),
           why('GET', url, {retries = 3}),
         }";
     let seen = run("client-wrong", &peer, text).await;
@@ -265,6 +265,7 @@ async fn what_is_no_request_is_refused() {
         "json: a function cannot leave its function",
         "expected a duration",
         "`max_body_bytes` is a number of bytes",
+        "`max_body_bytes` is 1099511627776, and the function may have limits.max_memory_bytes (67108864) in all",
         "there is no option `retries`; there are headers, query, body, json, timeout and max_body_bytes",
     ]
     .iter()

@@ -55,7 +55,12 @@ fn field(table: &Table, name: &str) -> Value {
 
 /// The status of a table that is a response: one with an integer `status`, and nothing but `headers` and `body` besides.
 fn composed(table: &Table) -> Option<i64> {
-    let Value::Integer(status) = field(table, "status") else { return None };
+    let status = match field(table, "status") {
+        Value::Integer(status) => status,
+        // As 201.0 is to Lua.
+        Value::Number(status) if status.fract() == 0.0 && status.abs() < 1e6 => status as i64,
+        _ => return None,
+    };
     let is_known = |key: &LuaString| [&b"status"[..], b"headers", b"body"].contains(&&*key.as_bytes());
     let mut keys = table.pairs::<Value, Value>();
     let only = keys.all(|pair| matches!(pair, Ok((Value::String(key), _)) if is_known(&key)));
