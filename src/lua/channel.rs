@@ -292,6 +292,8 @@ async fn select(lua: &Lua, table: &Table) -> mlua::Result<Table> {
         return Err(LuaError::invalid("select has no case, and would wait for ever"));
     }
     let taking = Taking(Arc::default());
+    // Those who wait to send have a turn before there is nothing.
+    let mut turns_left = 2_u8;
     let done = poll_fn(|cx| {
         if let Some((at, item)) = taking.0.take(false) {
             return Poll::Ready(Ok(Some((at, Some(item), true))));
@@ -301,14 +303,19 @@ async fn select(lua: &Lua, table: &Table) -> mlua::Result<Table> {
                 if let Poll::Ready(sent) = case.channel.poll_send(cx, &mut case.send, Some(&taking.0)) {
                     return Poll::Ready(sent.map(|()| Some((at, None, true))));
                 }
-            } else if let Poll::Ready(received) =
-                case.channel.poll_receive(cx, (!has_default).then_some((&taking.0, at)))
-            {
+            } else if let Poll::Ready(received) = case.channel.poll_receive(cx, Some((&taking.0, at))) {
                 let ok = received.is_some();
                 return Poll::Ready(Ok(Some((at, received, ok))));
             }
         }
-        if has_default { Poll::Ready(Ok(None)) } else { Poll::Pending }
+        if has_default {
+            match turns_left.checked_sub(1) {
+                Some(left) => turns_left = left,
+                None => return Poll::Ready(Ok(None)),
+            }
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
     });
     let result = lua.create_table()?;
     match done.await? {

@@ -17,9 +17,9 @@ pub(super) struct LuaError(
 impl LuaError {
     /// An error that code of the VM has.
     pub(super) fn new(lua: &Lua, error: CallError) -> mlua::Result<Self> {
-        let details = error.details().map_or(0, |details| details.to_string().len());
-        let bytes = error.message().len() + error.backtrace().map_or(0, str::len) + details;
-        let held = held::hold(lua, bytes as u64).map_err(Self::raised)?;
+        let text = error.message().len() + error.backtrace().map_or(0, str::len);
+        let bytes = text as u64 + error.details().map_or(0, held::json_bytes);
+        let held = held::hold(lua, bytes).map_err(Self::raised)?;
         Ok(Self(error, held))
     }
 

@@ -9,7 +9,7 @@ use greenroom_actors::{
     spec::{FunctionId, Limits},
     wasm::GuestLog,
 };
-use mlua::{MultiValue, Value, thread::AsyncThread};
+use mlua::{MultiValue, Value};
 use serde_json::Value as Json;
 
 use super::{
@@ -18,6 +18,7 @@ use super::{
     held::Ledger,
     modules::{Current, Exchange, Host, Tasks},
     source::Chunk,
+    turn::Turning,
     value,
     vm::{Spawned, Vm},
 };
@@ -149,14 +150,19 @@ impl LuaInstance {
         let Vm { lua, turns, start } = &self.vm;
         let spawned = Spawned::new(lua);
         let main = lua.create_thread(start.clone()).and_then(|thread| thread.into_async::<MultiValue>(args));
-        let mut main = pin!(main.map_err(|error| self.failed(&error))?);
-        let mut others: FuturesUnordered<AsyncThread<MultiValue>> = FuturesUnordered::new();
+        let mut main = pin!(Turning::new(main.map_err(|error| self.failed(&error))?, turns));
+        let mut others: FuturesUnordered<Turning> = FuturesUnordered::new();
+        let mut others_first = false;
         let ended = poll_fn(|cx| {
             turns.begin();
-            if let Poll::Ready(ended) = main.as_mut().poll(cx) {
+            others_first = !others_first;
+            // In turns: whoever computes would leave nothing of it to the others.
+            if (others.is_empty() || !others_first)
+                && let Poll::Ready(ended) = main.as_mut().poll(cx)
+            {
                 return Poll::Ready(ended);
             }
-            others.extend(spawned.take());
+            others.extend(spawned.take().into_iter().map(|thread| Turning::new(thread, turns)));
             loop {
                 match others.poll_next_unpin(cx) {
                     Poll::Ready(Some(Ok(ended))) if ended.front() != Some(&Value::Boolean(true)) => {
@@ -164,15 +170,20 @@ impl LuaInstance {
                     }
                     Poll::Ready(Some(Ok(_))) => {}
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
-                    Poll::Ready(None) | Poll::Pending => {
-                        if !spawned.is_empty() {
-                            // Those that were spawned now have their first turn in the next.
-                            cx.waker().wake_by_ref();
-                        }
-                        return Poll::Pending;
-                    }
+                    Poll::Ready(None) | Poll::Pending => break,
                 }
             }
+            if !others.is_empty()
+                && others_first
+                && let Poll::Ready(ended) = main.as_mut().poll(cx)
+            {
+                return Poll::Ready(ended);
+            }
+            if !spawned.is_empty() {
+                // Those that were spawned now have their first turn in the next.
+                cx.waker().wake_by_ref();
+            }
+            Poll::Pending
         });
         let ended = ended.await;
         if turns.are_late() {

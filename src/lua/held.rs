@@ -8,6 +8,7 @@ use std::sync::{
 
 use greenroom_actors::{CallError, ErrorKind};
 use mlua::Lua;
+use serde_json::Value as Json;
 
 /// The bytes that are held for one VM.
 pub(super) struct Ledger {
@@ -28,6 +29,11 @@ impl Ledger {
     /// Bytes that may be held, at most.
     pub(super) fn max(&self) -> u64 {
         self.max
+    }
+
+    /// Whether it is time to look for what is held for nobody.
+    pub(super) fn is_half_full(&self) -> bool {
+        self.held.load(Ordering::Relaxed) > self.max / 2
     }
 
     /// Holds so many bytes more, if there is room.
@@ -63,4 +69,15 @@ pub(super) fn hold(lua: &Lua, bytes: u64) -> Result<Option<Held>, CallError> {
     let collected = lua.gc_collect();
     let held = collected.ok().and_then(|()| ledger.hold(bytes));
     held.map(Some).ok_or_else(|| CallError::new(ErrorKind::Internal, "not enough memory"))
+}
+
+/// What a tree of JSON takes, in bytes.
+pub(super) fn json_bytes(json: &Json) -> u64 {
+    let inside = match json {
+        Json::String(text) => text.len() as u64,
+        Json::Array(items) => items.iter().map(json_bytes).sum(),
+        Json::Object(fields) => fields.iter().map(|(name, value)| name.len() as u64 + 96 + json_bytes(value)).sum(),
+        _ => 0,
+    };
+    size_of::<Json>() as u64 + inside
 }

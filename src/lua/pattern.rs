@@ -29,7 +29,7 @@ use self::{
 const STEPS_MAX: usize = 10_000_000;
 
 /// What each byte of the subject adds to that, so that the work for a long one is in proportion.
-const STEPS_PER_BYTE: usize = 16;
+const STEPS_PER_BYTE: usize = 4;
 
 /// From how many bytes on a part of a result goes into the VM while more of it is to come, so that the VM's memory
 /// limit sees it: a replacement may never return.

@@ -39,6 +39,10 @@ function settle(co, ok, first, ...)
 end
 
 local function resume(co, ...)
+  -- Each coroutine counts its instructions for itself.
+  if is_over() and isyieldable() then
+    raw_yield(nil)
+  end
   return settle(co, raw_resume(co, ...))
 end
 
@@ -111,7 +115,7 @@ end
 local rep = string.rep
 function string.rep(text, count, separator)
   -- Nothing, any number of times, is a loop in C.
-  if text == "" and (separator == nil or separator == "") then
+  if text == "" and (separator == nil or separator == "") and math.tointeger(tonumber(count)) then
     return ""
   end
   return pause(rep(text, count, separator))
@@ -194,6 +198,13 @@ end
 function globals.table.move(from, first, last, to, into)
   into = into == nil and from or into
   first, last, to = position(first), position(last), position(to)
+  if last >= first then
+    if first <= 0 and last >= math.maxinteger + first then
+      error("bad argument #3 to 'move' (too many elements to move)", 2)
+    elseif to > math.maxinteger - (last - first) then
+      error("bad argument #4 to 'move' (destination wrap around)", 2)
+    end
+  end
   if is_plain(from) and is_plain(into) and last - first < 1 << 20 then
     return pause(move(from, first, last, to, into))
   end
@@ -366,6 +377,7 @@ local function starter(chunk, env, method)
     return true
   end
   return function(...)
+    caught = nil
     if known then
       return known(...)
     end

@@ -4,11 +4,13 @@
 //! metamethods.
 
 use std::{
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-use mlua::{HookTriggers, Lua, VmState};
+use mlua::{HookTriggers, Lua, MultiValue, VmState, thread::AsyncThread};
 
 /// How many instructions of Lua are between two looks at the clock. Each may be a concatenation of megabytes: where they take
 /// long, there are fewer.
@@ -128,8 +130,51 @@ impl Turns {
         (turn.began, turn.looked, turn.is_over) = (now, now, false);
     }
 
+    /// The next coroutine has what is left of the turn. Whether anything is.
+    fn next(&self) -> bool {
+        let mut turn = self.turn();
+        turn.is_over = false;
+        turn.began.elapsed() < TURN
+    }
+
     fn turn(&self) -> std::sync::MutexGuard<'_, Turn> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A coroutine of a call, which has its turn with the others: all together have one.
+pub(super) struct Turning {
+    thread: AsyncThread<MultiValue>,
+    turns: Turns,
+    /// It gave its thread up in its last turn, perhaps between asking whether what it waits for is there and waiting for it:
+    /// a wake in between would be lost.
+    asks_again: bool,
+}
+
+impl Turning {
+    pub(super) fn new(thread: AsyncThread<MultiValue>, turns: &Turns) -> Self {
+        Self { thread, turns: turns.clone(), asks_again: false }
+    }
+}
+
+impl Future for Turning {
+    type Output = mlua::Result<MultiValue>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if !this.turns.next() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let polled = Pin::new(&mut this.thread).poll(cx);
+        if polled.is_pending() {
+            let is_over = this.turns.turn().is_over;
+            if is_over || this.asks_again {
+                cx.waker().wake_by_ref();
+            }
+            this.asks_again = is_over;
+        }
+        polled
     }
 }
 

@@ -97,8 +97,9 @@ struct Room(Cell<u64>);
 /// How large a value may be that leaves its VM, in bytes on the host.
 const ROOM_BYTES: u64 = 64 << 20;
 
-/// What each value takes there besides the text of strings.
+/// What each value takes there besides the text of strings, and a table besides what is in it.
 const VALUE_BYTES: u64 = 32;
+const TABLE_BYTES: u64 = 160;
 
 impl Room {
     fn new() -> Self {
@@ -106,8 +107,12 @@ impl Room {
     }
 
     fn take(&self, value: &Value) -> Result<(), String> {
-        let text = if let Value::String(text) = value { text.as_bytes().len() as u64 } else { 0 };
-        let left = self.0.get().checked_sub(text.saturating_add(VALUE_BYTES));
+        let inside = match value {
+            Value::String(text) => text.as_bytes().len() as u64,
+            Value::Table(_) => TABLE_BYTES,
+            _ => 0,
+        };
+        let left = self.0.get().checked_sub(inside.saturating_add(VALUE_BYTES));
         self.0.set(left.ok_or_else(|| format!("the value is larger than {} MiB", ROOM_BYTES >> 20))?);
         Ok(())
     }

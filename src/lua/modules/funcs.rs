@@ -10,7 +10,6 @@ use std::{
 use futures::{FutureExt as _, StreamExt as _, stream};
 use greenroom_actors::{Answer, CallError, CallOptions, ErrorKind, Payload, WeakRuntime, wasm::host_bytes};
 use mlua::{IntoLua as _, Lua, Table, UserData, UserDataMethods, Value, Variadic};
-use serde_json::Value as Json;
 use tokio::{sync::Notify, task::AbortHandle};
 
 use super::{Current, Host, Tasks, outcome};
@@ -18,7 +17,7 @@ use crate::lua::{
     channel::{Channel, Item},
     duration::Span,
     error::{LuaError, known},
-    held::{self, Held, Ledger},
+    held::{self, Held, Ledger, json_bytes},
     value,
 };
 
@@ -40,8 +39,9 @@ const CONTEXT_BYTES_MAX: usize = 64 << 10;
 #[derive(Clone, Default)]
 struct Options {
     timeout: Option<Duration>,
-    values: BTreeMap<String, String>,
+    values: Arc<BTreeMap<String, String>>,
     /// The room that these take.
+    #[allow(dead_code, reason = "held as long as the values")]
     held: Option<Arc<Held>>,
 }
 
@@ -63,7 +63,7 @@ impl UserData for Options {
             Ok(changed)
         });
         methods.add_method("with_context", |lua, this, values: Table| {
-            let mut changed = this.clone();
+            let mut changed = (*this.values).clone();
             for pair in values.pairs::<String, Value>() {
                 let (name, value) = pair?;
                 let value = match &value {
@@ -75,14 +75,14 @@ impl UserData for Options {
                         )));
                     }
                 };
-                changed.values.insert(name, value);
+                changed.insert(name, value);
             }
-            let bytes: usize = changed.values.iter().map(|(name, value)| name.len() + value.len()).sum();
+            let bytes: usize = changed.iter().map(|(name, value)| name.len() + value.len()).sum();
             if bytes > CONTEXT_BYTES_MAX {
                 return Err(LuaError::invalid(format!("with_context: more than {CONTEXT_BYTES_MAX} bytes of values")));
             }
-            changed.held = held::hold(lua, bytes as u64).map_err(LuaError::raised)?.map(Arc::new);
-            Ok(changed)
+            let held = held::hold(lua, bytes as u64).map_err(LuaError::raised)?.map(Arc::new);
+            Ok(Self { values: Arc::new(changed), held, ..this.clone() })
         });
         methods.add_async_method("call", |lua, this, (id, args): (String, Variadic<Value>)| async move {
             let options = this.clone();
@@ -109,7 +109,7 @@ struct Ready {
 fn ready(lua: &Lua, id: String, args: &[Value], options: &Options) -> Result<Ready, CallError> {
     let host = Host::of(lua)?;
     let mut context = Current::context(lua)?.nested()?;
-    context.values.extend(options.values.clone());
+    context.values.extend((*options.values).clone());
     let id = if id.contains(':') { id } else { format!("{}:{id}", host.function.namespace()) };
     let (args, bytes) = match host.runtime.signature(&id)? {
         Some(signature) => {
@@ -150,12 +150,12 @@ async fn call(lua: &Lua, id: String, args: &[Value], options: &Options) -> mlua:
         Ok(ready) => ready.run().await,
         Err(error) => Err(error),
     };
-    outcome(lua, answer.and_then(|answer| result(lua, answer)))
+    outcome(lua, answer.and_then(|answer| result(lua, &answer)))
 }
 
 /// The result of a call as a value.
-fn result(lua: &Lua, answer: Answer) -> Result<Value, CallError> {
-    let converted = match &answer {
+fn result(lua: &Lua, answer: &Answer) -> Result<Value, CallError> {
+    let converted = match answer {
         Answer::Val(Some(val)) => value::from_val(lua, val),
         Answer::Json(json) => value::from_json(lua, json),
         Answer::Val(None) | Answer::Http => Ok(Value::Nil),
@@ -171,6 +171,10 @@ fn start(lua: &Lua, id: String, args: &[Value], options: &Options) -> mlua::Resu
         Ok(ready) => ready,
         Err(error) => return Ok((None, LuaError::new(lua, error)?.into_lua(lua)?)),
     };
+    if Ledger::of(lua).is_some_and(|ledger| ledger.is_half_full()) {
+        // Of results that nobody refers to any more.
+        lua.gc_collect()?;
+    }
     let progress = Arc::new(Progress::default());
     let (told, ledger) = (Arc::clone(&progress), Ledger::of(lua));
     let task = tokio::spawn(async move {
@@ -198,16 +202,6 @@ fn bytes(answer: &Answer) -> u64 {
         Answer::Json(json) => json_bytes(json),
         Answer::Http => 0,
     }
-}
-
-fn json_bytes(json: &Json) -> u64 {
-    let inside = match json {
-        Json::String(text) => text.len() as u64,
-        Json::Array(items) => items.iter().map(json_bytes).sum(),
-        Json::Object(fields) => fields.iter().map(|(name, value)| name.len() as u64 + 64 + json_bytes(value)).sum(),
-        _ => 0,
-    };
-    size_of::<Json>() as u64 + inside
 }
 
 /// How far a call in the background is.
@@ -262,8 +256,8 @@ impl Future {
     fn response(&self) -> Channel {
         let background = Arc::clone(&self.0);
         let answered = async move {
-            let answer = background.progress.ended().await.clone().ok()?;
-            Some(Item::Made(Box::new(move |lua| Payloaded(answer).into_lua(lua))))
+            background.progress.ended().await.as_ref().ok()?;
+            Some(Item::Made(Box::new(move |lua| Payloaded(Arc::clone(&background.progress)).into_lua(lua))))
         };
         Channel::fed(stream::once(answered.boxed()).filter_map(std::future::ready).boxed())
     }
@@ -283,7 +277,7 @@ impl UserData for Future {
         });
         // Nothing and nothing while it runs.
         methods.add_method("result", |lua, this, ()| match this.answer() {
-            Some(Ok(answer)) => Ok((Payloaded(answer.clone()).into_lua(lua)?, Value::Nil)),
+            Some(Ok(_)) => Ok((Payloaded(Arc::clone(&this.0.progress)).into_lua(lua)?, Value::Nil)),
             Some(Err(error)) => outcome(lua, Err(error.clone())),
             None => Ok((Value::Nil, Value::Nil)),
         });
@@ -299,10 +293,13 @@ impl UserData for Future {
 }
 
 /// A result, whose `data` is its value.
-struct Payloaded(Answer);
+struct Payloaded(Arc<Progress>);
 
 impl UserData for Payloaded {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        methods.add_method("data", |lua, this, ()| result(lua, this.0.clone()).map_err(LuaError::raised));
+        methods.add_method("data", |lua, this, ()| match this.0.answer.get() {
+            Some((Ok(answer), _)) => result(lua, answer).map_err(LuaError::raised),
+            _ => Ok(Value::Nil),
+        });
     }
 }

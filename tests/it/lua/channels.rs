@@ -97,3 +97,31 @@ async fn who_waits_for_several_channels_is_handed_one_item() {
         return { first.value == sent, waits.default, first.value ~= second.value, alone.index }";
     assert_eq!(once("hand-over", "modules: [time]", source, json!([])).await.unwrap(), json!([true, true, true, 3]));
 }
+
+#[tokio::test]
+async fn nothing_is_lost_between_many_who_send_and_receive() {
+    for (at, sends, receives) in [
+        ("plain", "c:send(k)", "c:receive()"),
+        ("select-send", "channel.select{ c:case_send(k) }", "c:receive()"),
+        ("select-receive", "c:send(k)", "channel.select{ c:case_receive() }.value"),
+        ("both", "channel.select{ c:case_send(k) }", "channel.select{ c:case_receive() }.value"),
+    ] {
+        let source = format!(
+            "local pairs, items, done = 200, 60, channel.new()\n\
+             for _ = 1, pairs do\n  local c = channel.new()\n\
+             coroutine.spawn(function() for k = 1, items do {sends} end end)\n\
+             coroutine.spawn(function() for k = 1, items do local v = {receives} assert(v == k) end done:send(true) end)\nend\n\
+             for _ = 1, pairs do done:receive() end\nreturn 'all'"
+        );
+        assert_eq!(once(&format!("lost-{at}"), "", &source, json!([])).await.unwrap(), json!("all"), "{at}");
+    }
+}
+
+#[tokio::test]
+async fn a_default_is_taken_only_when_nobody_waits_to_send() {
+    let source = "local c = channel.new()\ncoroutine.spawn(function() c:send('x') end)\ntime.sleep(5)\n\
+        local first = channel.select{ c:case_receive(), default = true }\n\
+        local second = channel.select{ c:case_receive(), default = true }\n\
+        return { first.value, first.default == nil, second.default }";
+    assert_eq!(once("default", "modules: [time]", source, json!([])).await.unwrap(), json!(["x", true, true]));
+}
