@@ -5,7 +5,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value, chunk::ChunkMode, thread::AsyncThread};
+use mlua::{
+    Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value,
+    chunk::ChunkMode,
+    state::{GcIncParams, GcMode},
+    thread::AsyncThread,
+};
 
 use super::{
     error::{LuaError, known, plain},
@@ -80,6 +85,8 @@ impl Vm {
         let start: Function = starter.call((code, env, method))?;
         let start = guard.bind(start)?;
         turns.install(&lua)?;
+        // By default, the finalizers of many small userdata, as channels and errors leave, fall behind what is made.
+        lua.gc_set_mode(GcMode::Incremental(GcIncParams::default().pause(150).step_multiplier(800)));
         lua.gc_restart();
         Ok(Self { lua, turns, start })
     }

@@ -201,3 +201,22 @@ async fn a_value_that_refers_to_another_many_times_is_bounded() {
         assert!(message.as_str().unwrap().ends_with(": the value is larger than 64 MiB"), "{answer}");
     }
 }
+
+#[tokio::test]
+async fn what_is_used_up_is_collected_in_time() {
+    for (at, uses) in [
+        ("tables", "local t = { i }"),
+        ("channels", "c:send(true) c:receive()"),
+        ("errors", "errors.new('x')"),
+        ("calls", "funcs.call('g')"),
+    ] {
+        let source = format!(
+            "local c, top = channel.new(1), 0\nfor i = 1, ROUNDS do\n  {uses}\n\
+             top = math.max(top, collectgarbage('count'))\nend\nreturn top < 2000 or top"
+        )
+        .replace("ROUNDS", if at == "calls" { "3000" } else { "100000" });
+        let yaml = entry("f", "modules: [funcs]", &source) + &item("g", "", "return 1");
+        let runtime = start(&format!("collected-{at}"), &Root::with(&yaml)).await;
+        assert_eq!(call(&runtime, json!([])).await.unwrap(), json!(true), "{at}");
+    }
+}
