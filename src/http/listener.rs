@@ -1,7 +1,7 @@
 //! One listener: accepts connections, owns their tasks, and waits for them at the end. What is said on a connection is the
 //! business of `connection`.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream, lookup_host},
@@ -17,6 +17,9 @@ use super::{
 
 /// How long to leave a system alone that has no connection to give, such as one out of file descriptors.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// How long connections that are cut off may take to see it.
+const CUT_MAX: Duration = Duration::from_secs(5);
 
 /// Clients that may wait to be accepted. The system's own bound is what counts where it is lower.
 const BACKLOG: u32 = 4_096;
@@ -82,10 +85,20 @@ pub(super) async fn listen(site: Arc<Site>, listener: TcpListener, mut stages: w
         }
     }
     let mut cut_off = 0;
-    while let Some(ended) = connections.join_next().await {
-        cut_off += reap(ended);
+    let mut given_up = pin!(async {
+        drop(stages.wait_for(|stage| *stage == Stage::Cut).await);
+        sleep(CUT_MAX).await;
+    });
+    loop {
+        tokio::select! {
+            ended = connections.join_next() => match ended {
+                Some(ended) => cut_off += reap(ended),
+                None => return cut_off,
+            },
+            // Code on the guest threads may keep theirs from seeing that it is over.
+            () = &mut given_up => return cut_off + connections.len(),
+        }
     }
-    cut_off
 }
 
 /// Whether accepting failed because of the one who connected, and can go on at once.

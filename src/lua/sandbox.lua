@@ -220,8 +220,53 @@ function globals.table.move(from, first, last, to, into)
   return into
 end
 
+-- C sorts no more than this at once; longer lists are put together from sorted pieces.
+local piece = 512
+
+local function merge(from, into, low, middle, high, less)
+  local left, right = low, middle + 1
+  for at = low, high do
+    local takes_right = left > middle
+    if not takes_right and right <= high then
+      if less then
+        takes_right = less(from[right], from[left])
+      else
+        takes_right = from[right] < from[left]
+      end
+    end
+    if takes_right then
+      into[at], right = from[right], right + 1
+    else
+      into[at], left = from[left], left + 1
+    end
+  end
+end
+
+local function sort_in_pieces(list, less)
+  local count, width, from, into = #list, piece, list, {}
+  for low = 1, count, piece do
+    local high = math.min(low + piece - 1, count)
+    local part = move(list, low, high, 1, {})
+    sort(part, less)
+    move(part, 1, high - low + 1, low, list)
+    pause()
+  end
+  while width < count do
+    for low = 1, count, 2 * width do
+      merge(from, into, low, math.min(low + width - 1, count), math.min(low + 2 * width - 1, count), less)
+    end
+    from, into, width = into, from, 2 * width
+  end
+  if from ~= list then
+    move(from, 1, count, 1, list)
+  end
+end
+
 function globals.table.sort(list, ...)
   if is_plain(list) then
+    if type(list) == "table" and #list > piece and (... == nil or type((...)) == "function") then
+      return sort_in_pieces(list, (...))
+    end
     return pause(sort(list, ...))
   end
   local plain = {}

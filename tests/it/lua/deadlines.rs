@@ -10,7 +10,7 @@ use super::{call, entry, item, lua, once, start};
 use crate::registry::Root;
 
 /// Loops that never end, in places of all sorts.
-const ENDLESS: [(&str, &str); 24] = [
+const ENDLESS: [(&str, &str); 26] = [
     ("loop", "while true do end"),
     ("rep", "while true do string.rep('', math.maxinteger) end"),
     ("concat", "table.concat(setmetatable({}, { __index = table.concat }), '', 1, math.maxinteger)"),
@@ -27,6 +27,16 @@ const ENDLESS: [(&str, &str); 24] = [
          rawequal)",
     ),
     ("spawn", "local function f() coroutine.spawn(f) end f() channel.new():receive()"),
+    (
+        "nested",
+        "local a = ('x'):rep(4e6) local function f() for k = 1, 150 do local b = a .. k end end \
+         local function g() for i = 1, 15 do coroutine.wrap(f)() end end while true do coroutine.wrap(g)() end",
+    ),
+    (
+        "spawned",
+        "local a = ('x'):rep(4e6) while true do for i = 1, 500 do coroutine.spawn(function() for k = 1, 50 do local b = a .. k end end) end \
+         time.sleep(1) end",
+    ),
     ("reader", "load(function() return ' ' end)"),
     ("reverse", "local s = ('x'):rep(1e7) while true do s:reverse() end"),
     ("join", "local s = ('x'):rep(1e7) while true do local t = s .. 'y' end"),
@@ -53,7 +63,7 @@ async fn what_never_ends_is_stopped_by_its_deadline_and_the_next_call_runs() {
     for (at, endless) in ENDLESS {
         let yaml = entry(
             "f",
-            "limits: {max_execution_ms: 50}\nmodules: [json]\npool: {type: static, size: 1}",
+            "limits: {max_execution_ms: 50}\nmodules: [json, time]\npool: {type: static, size: 1}",
             &format!("if ... then\n  do {endless} end\nend\nreturn 'well'"),
         );
         let runtime = start(&format!("endless-{at}"), &Root::with(&yaml)).await;

@@ -87,3 +87,15 @@ async fn lists_with_metatables_are_lists_too() {
     let expected = json!([[0, 0, 2, 3], 1, 4, "0-0-2-3", [0, 0], "02", false, false]);
     assert_eq!(answer.as_array().unwrap()[..8], expected.as_array().unwrap()[..8]);
 }
+
+#[tokio::test]
+async fn long_lists_are_sorted_as_short_ones_are() {
+    let source = "local function check(n, less)\n  local t = {}\n  for i = 1, n do t[i] = (i * 7919) % 10007 end\n\
+        table.sort(t, less)\n  for i = 2, n do if (less or function(a, b) return a < b end)(t[i], t[i - 1]) then return i end end\n\
+        return #t == n\nend\nlocal seen = {}\n\
+        for _, n in ipairs{ 1, 511, 512, 513, 1024, 1025, 5000, 20000 } do\n\
+        seen[#seen + 1] = check(n) seen[#seen + 1] = check(n, function(a, b) return a > b end) end\n\
+        local mixed = {} for i = 1, 600 do mixed[i] = i % 2 == 0 and 'x' or i end\n\
+        seen[#seen + 1] = not pcall(table.sort, mixed)\nreturn seen";
+    assert_eq!(once("long-lists", "", source, json!([])).await.unwrap(), json!(vec![true; 17]));
+}
