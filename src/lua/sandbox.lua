@@ -14,12 +14,23 @@ local format = string.format
 -- a turn goes through all coroutines outwards; what the file itself yields bears a mark, and ends where it resumed.
 local mark = {}
 
--- What a function of the host raises is one of our errors, or a text.
-local function caught_as(ok, ...)
-  if ok or type((...)) ~= "userdata" then
-    return ok, ...
+-- What a function of the host raises is one of our errors, or a text. What a function of C raises that is called here names
+-- a line and a function of this file.
+local find, gsub = string.find, string.gsub
+local function plainly(raised)
+  if type(raised) == "string" and find(raised, "[greenroom]:", 1, true) == 1 then
+    return (gsub(gsub(raised, "^%[greenroom%]:%d+: ", ""), "^(bad argument #%d+) to '[^']*'", "%1"))
   end
-  return ok, opened((...))
+  return raised
+end
+
+local function caught_as(ok, ...)
+  if ok then
+    return ok, ...
+  elseif type((...)) == "userdata" then
+    return ok, opened((...))
+  end
+  return ok, plainly((...))
 end
 
 local settle
@@ -322,7 +333,7 @@ globals.collectgarbage = function(what)
 end
 
 local function capture(raised)
-  return { raised, traceback("", 2) }
+  return { plainly(raised), traceback("", 2) }
 end
 
 -- A handler runs once what raised is left: within, nothing could interrupt it. The frames are kept for it.

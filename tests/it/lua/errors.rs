@@ -151,3 +151,17 @@ async fn errors_are_joined_with_texts_and_say_what_they_can() {
     let long = once("says-long", "", "error(('x'):rep(5e6), 0)", json!([])).await.unwrap_err();
     assert!(long.message().len() < 20_000 && long.message().ends_with("bytes more)"), "{}", long.message().len());
 }
+
+#[tokio::test]
+async fn errors_of_the_library_name_nothing_of_ours() {
+    let source = "local seen = {}\nfor _, f in ipairs{ string.len, table.insert, coroutine.wrap, load, table.concat } do\n\
+        local _, e = pcall(f)\n seen[#seen + 1] = e\nend\nreturn seen";
+    let answer = once("ours", "", source, json!([])).await.unwrap();
+    for message in answer.as_array().unwrap() {
+        let message = message.as_str().unwrap();
+        assert!(message.starts_with("bad argument #1") && !message.contains("greenroom"), "{message}");
+    }
+    let error = once("ours-uncaught", "", "string.len()", json!([])).await.unwrap_err();
+    assert_eq!(error.message(), "bad argument #1 (string expected, got nil)");
+    assert!(error.backtrace().unwrap().contains("myns:f:1: in "), "{:?}", error.backtrace());
+}
