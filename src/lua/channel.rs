@@ -17,7 +17,10 @@ use futures::{
 };
 use mlua::{AnyUserData, Lua, MetaMethod, Table, UserData, UserDataMethods, Value};
 
-use super::error::LuaError;
+use super::{
+    error::LuaError,
+    held::{self, Held},
+};
 
 /// Items that a channel may hold, at most.
 const CAPACITY_MAX: usize = 1 << 20;
@@ -54,6 +57,8 @@ struct State {
     /// What the host sends.
     source: Option<Pin<Box<dyn FusedStream<Item = Item> + Send>>>,
     waiting: Vec<Waker>,
+    /// The room of its items.
+    held: Option<Held>,
 }
 
 /// Somebody who waits to receive, from one channel or from several: it is given one item, whoever sends it.
@@ -110,6 +115,7 @@ impl Channel {
             is_closed: false,
             source: None,
             waiting: Vec::new(),
+            held: None,
         })))
     }
 
@@ -259,8 +265,12 @@ impl UserData for Case {}
 /// The module.
 pub(super) fn module(lua: &Lua) -> mlua::Result<Value> {
     let module = lua.create_table()?;
-    let new = |_: &Lua, capacity: Option<i64>| match usize::try_from(capacity.unwrap_or(0)) {
-        Ok(capacity) if capacity <= CAPACITY_MAX => Ok(Channel::new(capacity)),
+    let new = |lua: &Lua, capacity: Option<i64>| match usize::try_from(capacity.unwrap_or(0)) {
+        Ok(capacity) if capacity <= CAPACITY_MAX => {
+            let channel = Channel::new(capacity);
+            channel.state().held = held::hold(lua, (capacity * size_of::<Item>()) as u64).map_err(LuaError::raised)?;
+            Ok(channel)
+        }
         _ => Err(LuaError::invalid(format!("channel.new: the capacity is between 0 and {CAPACITY_MAX}"))),
     };
     module.raw_set("new", lua.create_function(new)?)?;

@@ -187,6 +187,7 @@ async fn memory_outside_of_the_vm_counts_too() {
             "context",
             "local kept = {} for i = 1, 1e5 do kept[i] = funcs.new():with_context{ a = big:sub(1, 60000) } end",
         ),
+        ("channels", "local kept = {} for i = 1, 1e6 do kept[i] = channel.new(1 << 17) end"),
         ("errors", "local kept = {} for i = 1, 1e6 do kept[i] = errors.new(big) end"),
     ] {
         let yaml =
