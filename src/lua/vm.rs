@@ -23,14 +23,15 @@ use super::{
 /// How tracebacks name our own code, which they leave out.
 const OURS: &str = "=[greenroom]";
 
-/// The code of what a file sees of Lua's own library, compiled once.
-fn sandbox() -> mlua::Result<&'static [u8]> {
-    static CODE: OnceLock<Vec<u8>> = OnceLock::new();
+/// The code of what a file sees of Lua's own library, and that of its lists, compiled once.
+fn sandbox() -> mlua::Result<&'static [Vec<u8>; 2]> {
+    static CODE: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
     if let Some(code) = CODE.get() {
         return Ok(code);
     }
     let lua = Lua::new_with(StdLib::NONE, LuaOptions::new())?;
-    let code = lua.load(include_str!("sandbox.lua")).set_name(OURS).into_function()?.dump(false);
+    let compiled = |text: &str| Ok::<_, mlua::Error>(lua.load(text).set_name(OURS).into_function()?.dump(false));
+    let code = [compiled(include_str!("sandbox.lua"))?, compiled(include_str!("lists.lua"))?];
     Ok(CODE.get_or_init(|| code))
 }
 
@@ -69,7 +70,9 @@ impl Vm {
         lua.set_memory_limit(usize::try_from(memory_bytes).unwrap_or(usize::MAX))?;
         let print = lua.create_function(|lua, line: mlua::LuaString| modules::logger::print(lua, &line))?;
         let traceback = lua.create_function(traceback)?;
-        let sandbox = lua.load(sandbox()?).set_name(OURS).set_mode(ChunkMode::Binary).into_function()?;
+        let [sandbox, lists] = sandbox()?;
+        let ours = |code: &[u8]| lua.load(code).set_name(OURS).set_mode(ChunkMode::Binary).into_function();
+        let (sandbox, lists) = (ours(sandbox)?, ours(lists)?);
         let spawn = lua.create_function(spawn)?;
         let opened = lua.create_function(opened)?;
         let module = lua.create_function(global)?;
@@ -77,7 +80,7 @@ impl Vm {
         let asked = turns.clone();
         let is_over = lua.create_function(move |lua, ()| asked.is_over(lua))?;
         let (environment, guard, starter, pausing): (Function, Function, Function, Function) =
-            sandbox.call((print, traceback, spawn, opened, module, is_over))?;
+            sandbox.call((print, traceback, spawn, opened, module, is_over, lists))?;
         lua.set_app_data(Pausing(pausing));
         lua.set_app_data(Guard(guard.clone()));
         lua.set_app_data(Loader { environment, modules: RefCell::default(), files: RefCell::default() });
