@@ -49,7 +49,7 @@ impl Row for LuaCall {
 
     fn figures(&self) -> Vec<Figure> {
         let baseline = "the same call from a task in Rust";
-        vec![Figure { name: self.name(), unit: "µs", baseline, target: Target::RatioAtMost(2.0) }]
+        vec![Figure { name: self.name(), unit: "µs", baseline, target: Target::RatioAtMost(2.5) }]
     }
 
     fn set_up<'lab>(&self, lab: &'lab Lab) -> anyhow::Result<Box<dyn Sides + 'lab>> {
