@@ -121,7 +121,7 @@ fn prepare(engine: &Engine, registry: &Registry, spec: &Runnable<'_>) -> (Option
     let id = spec.id();
     let prepared = match spec {
         Runnable::Function(FunctionSpec { code: Code::Wasm(wasm), limits, .. }) => engine.prepare(id, wasm, limits),
-        // Files of Lua are looked at one by one: several functions may have one in common.
+        // Those in Lua are looked at with their libraries, by `lua`.
         Runnable::Function(_) => return (None, Vec::new()),
         Runnable::Process(process) => engine.prepare_process(process),
     };

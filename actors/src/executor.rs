@@ -21,7 +21,7 @@ pub trait Executor: Send + Sync + 'static {
         None
     }
 
-    /// Whether calls are HTTP requests, [`Payload::Http`], which the function handles itself. Default is false.
+    /// Whether calls may be HTTP requests, [`Payload::Http`], which the function handles itself. Default is false.
     fn handles_http(&self) -> bool {
         false
     }

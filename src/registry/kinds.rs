@@ -43,12 +43,17 @@ pub(super) const ENTRY: &[Field] = &[
 
 const BYTES_MAX: u64 = 4 << 30;
 
+const MAX_EXECUTION: Field = Field::new(
+    "max_execution_ms",
+    Count { min: 1, max: 7 * 24 * 3600 * 1000 },
+    "How long a call may run, in milliseconds. Default is no limit.",
+);
+const MAX_BODY: Field =
+    Field::new("max_body_bytes", Count { min: 1, max: BYTES_MAX }, "Size of an HTTP request's body, in bytes.")
+        .default("8388608");
+
 const LIMITS: &[Field] = &[
-    Field::new(
-        "max_execution_ms",
-        Count { min: 1, max: 7 * 24 * 3600 * 1000 },
-        "How long a call may run, in milliseconds. Default is no limit.",
-    ),
+    MAX_EXECUTION,
     Field::new(
         "max_memory_bytes",
         Count { min: 64 << 10, max: BYTES_MAX },
@@ -60,8 +65,7 @@ const LIMITS: &[Field] = &[
     Field::new("max_result_bytes", Count { min: 1, max: BYTES_MAX }, "Size of a result, in bytes.").default("67108864"),
     Field::new("max_module_bytes", Count { min: 8, max: BYTES_MAX }, "Size of the module or component, in bytes.")
         .default("268435456"),
-    Field::new("max_body_bytes", Count { min: 1, max: BYTES_MAX }, "Size of an HTTP request's body, in bytes.")
-        .default("8388608"),
+    MAX_BODY,
 ];
 
 const ENV_BINDING: &[Field] = &[

@@ -209,17 +209,21 @@ impl<'a> Reader<'a> {
 
     /// The `source` of a `function.wat`.
     fn source(&mut self, bytes_max: u64) -> Option<Source> {
+        let not_utf8 = "WebAssembly text is UTF-8; a binary needs `function.wasm`";
+        self.code(bytes_max, not_utf8, "file://name.wat").map(|text| Source::Text(text.into()))
+    }
+
+    /// The text of `source`.
+    fn code(&mut self, bytes_max: u64, not_utf8: &'static str, example: &'static str) -> Option<String> {
         let bounds = text::Bounds {
             what: "the source",
             bytes_max,
             bound: format!("`limits.max_module_bytes` is {bytes_max}"),
-            not_utf8: "WebAssembly text is UTF-8; a binary needs `function.wasm`",
-            example: "file://name.wat",
+            not_utf8,
+            example,
             outside: None,
         };
-        let field = FieldPath::Field(&FieldPath::Root, "source");
-        let pair = self.node.pair("source")?;
-        self.text(pair, field, &bounds).map(|text| Source::Text(text.into()))
+        self.text(self.node.pair("source")?, FieldPath::Field(&FieldPath::Root, "source"), &bounds)
     }
 
     /// The `fs` and `path` of a `function.wasm`.

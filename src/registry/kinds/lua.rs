@@ -5,7 +5,7 @@ use super::{
         Field,
         Shape::{Choice, Count, List, Object, Reference, Table, Text},
     },
-    BYTES_MAX, NETWORK, POOL,
+    BYTES_MAX, MAX_BODY, MAX_EXECUTION, NETWORK, POOL,
 };
 use crate::lua::Module;
 
@@ -37,11 +37,7 @@ const IMPORTS_FIELD: Field = Field::new(
 .default("{}");
 
 const LIMITS: &[Field] = &[
-    Field::new(
-        "max_execution_ms",
-        Count { min: 1, max: 7 * 24 * 3600 * 1000 },
-        "How long a call may run, in milliseconds. Default is no limit.",
-    ),
+    MAX_EXECUTION,
     Field::new(
         "max_memory_bytes",
         Count { min: 1 << 20, max: BYTES_MAX },
@@ -52,8 +48,7 @@ const LIMITS: &[Field] = &[
         .default("67108864"),
     Field::new("max_module_bytes", Count { min: 8, max: BYTES_MAX }, "Size of the source, in bytes.")
         .default("268435456"),
-    Field::new("max_body_bytes", Count { min: 1, max: BYTES_MAX }, "Size of an HTTP request's body, in bytes.")
-        .default("8388608"),
+    MAX_BODY,
 ];
 
 pub(super) const FUNCTION_FIELDS: &[Field] = &[

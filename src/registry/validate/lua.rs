@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    ops::Range,
     sync::Arc,
 };
 
@@ -17,7 +16,7 @@ use super::{
         path::FieldPath,
         raw::{Index, Target},
     },
-    Function, Reader, text,
+    Function, Reader,
 };
 use crate::lua::{self, LuaFile, LuaFunction, Module};
 
@@ -129,7 +128,6 @@ impl Reader<'_> {
             modules: self.lua_modules(),
             imports: BTreeMap::new(),
         };
-        let imports = imports.into_iter().map(|(alias, id, _)| (alias, id)).collect();
         Some(Library { number, file, imports })
     }
 
@@ -142,7 +140,7 @@ impl Reader<'_> {
         let network = self.lua_network();
         let mut imports = lua::Imports::new();
         let mut is_whole = true;
-        for (alias, id, _) in self.lua_imports() {
+        for (alias, id) in self.lua_imports() {
             match lua.libraries.get(&id) {
                 Some(file) => drop(imports.insert(alias, Arc::clone(file))),
                 // What is wrong with the library was reported there.
@@ -169,16 +167,7 @@ impl Reader<'_> {
     }
 
     fn lua_source(&mut self, bytes_max: u64) -> Option<String> {
-        let bounds = text::Bounds {
-            what: "the source",
-            bytes_max,
-            bound: format!("`limits.max_module_bytes` is {bytes_max}"),
-            not_utf8: "Lua files are text in UTF-8; bytecode is not loaded",
-            example: "file://name.lua",
-            outside: None,
-        };
-        let pair = self.node.pair("source")?;
-        self.text(pair, FieldPath::Field(&FieldPath::Root, "source"), &bounds)
+        self.code(bytes_max, "Lua files are text in UTF-8; bytecode is not loaded", "file://name.lua")
     }
 
     /// How errors name the file.
@@ -196,7 +185,7 @@ impl Reader<'_> {
     }
 
     /// The libraries that the entry imports, by their names in the code.
-    fn lua_imports(&mut self) -> Vec<(String, FunctionId, Range<usize>)> {
+    fn lua_imports(&mut self) -> Vec<(String, FunctionId)> {
         let mut found = Vec::new();
         let pairs = self.node.get("imports").map(|node: &Arc<Node>| node.pairs()).unwrap_or_default();
         for pair in pairs {
@@ -217,7 +206,7 @@ impl Reader<'_> {
             if let Target::Entry(number) = index.follow(self.entry.id.namespace(), text)
                 && let Some(entry) = index.entries.get(number)
             {
-                found.push((pair.key.clone(), entry.id.clone(), place(pair)));
+                found.push((pair.key.clone(), entry.id.clone()));
             }
         }
         found
